@@ -1,0 +1,221 @@
+"""Job and Dataset: what a content file declares, by decorating one function.
+
+The function's typed parameters are the options of the command line:
+
+    @job(dataset="mnist", epochs=5)
+    def lstm_mnist(units: Annotated[int, "Units of the LSTM."] = 64): ...
+
+gives `launch-job lstm-mnist --units 128`. Types are int, float, str, bool and `Literal[...]`;
+each parameter has a default.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    import keras
+
+    from orchestrator.data.source import Source, SourceContext
+
+_SCALARS = (bool, int, float, str)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One typed parameter of a job."""
+
+    #: Name, as Python spells it.
+    name: str
+    #: One of bool, int, float and str.
+    kind: type
+    #: Value if none is given.
+    default: bool | int | float | str
+    #: One sentence for people.
+    help: str = ""
+    #: The only values it takes; empty: any value of its type.
+    choices: tuple[str, ...] = ()
+
+    def parse(self, value: object) -> bool | int | float | str:
+        """Return the value in the parameter's type.
+
+        Raises:
+            UsageError: It can't be read as that type, or isn't one of the choices.
+        """
+        try:
+            parsed = self._convert(value)
+        except (TypeError, ValueError) as err:
+            raise UsageError(
+                f"Parameter {self.name!r} takes {self.kind.__name__}, not {value!r}."
+            ) from err
+        if self.choices and parsed not in self.choices:
+            raise UsageError(
+                f"Parameter {self.name!r} is one of {', '.join(self.choices)}, not {value!r}."
+            )
+        return parsed
+
+    def _convert(self, value: object) -> bool | int | float | str:
+        if self.kind is bool and not isinstance(value, bool):
+            raise TypeError(value)
+        if self.kind is int and (isinstance(value, (bool, float)) and value != int(value)):
+            raise ValueError(value)
+        converted: bool | int | float | str = self.kind(value)
+        return converted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Something that can be trained: a function that builds a Keras model."""
+
+    #: Name on the command line, such as `lstm-mnist`.
+    name: str
+    #: First line of the function's docstring, or of the module's.
+    summary: str
+    #: Builds the model from the parameters.
+    build: Callable[..., keras.Model]
+    #: Name of the dataset it trains on unless told otherwise.
+    dataset: str
+    #: Passes over the training rows unless told otherwise.
+    epochs: int
+    #: Global batch size unless told otherwise.
+    batch_size: int
+    #: Its typed parameters.
+    parameters: tuple[Parameter, ...]
+    #: File that declares it.
+    path: Path
+
+    @property
+    def module(self) -> str:
+        """Name of the module that declares it (not of one that merely imports it)."""
+        return self.build.__module__
+
+    def parse(self, given: Mapping[str, object]) -> dict[str, bool | int | float | str]:
+        """Return every parameter's value: the given ones checked, the others' defaults.
+
+        Raises:
+            UsageError: A name is unknown or a value is wrong.
+        """
+        known = {parameter.name for parameter in self.parameters}
+        for name in given:
+            if name not in known:
+                raise UsageError(
+                    f"Job {self.name} has no parameter {name!r}.",
+                    hint=f"It has: {', '.join(sorted(known)) or 'none'}.",
+                )
+        return {
+            parameter.name: parameter.parse(given.get(parameter.name, parameter.default))
+            for parameter in self.parameters
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Something that can be trained on: a function that finds rows."""
+
+    #: Name on the command line, such as `mnist`.
+    name: str
+    #: First line of the function's docstring, or of the module's.
+    summary: str
+    #: Finds the rows. It may raise DataUnavailableError.
+    load: Callable[[SourceContext], Source]
+    #: Dataset that stands in where this one can't be had and the user did not name it.
+    offline: str | None
+    #: File that declares it.
+    path: Path
+
+    @property
+    def module(self) -> str:
+        """Name of the module that declares it (not of one that merely imports it)."""
+        return self.load.__module__
+
+
+def job(
+    *, dataset: str, epochs: int = 5, batch_size: int = 128
+) -> Callable[[Callable[..., keras.Model]], Callable[..., keras.Model]]:
+    """Declare a job: the decorated function builds and may compile a Keras model.
+
+    Args:
+        dataset: Name of the dataset it trains on by default.
+        epochs: Default number of epochs.
+        batch_size: Default global batch size.
+
+    Raises:
+        UsageError: A parameter of the function has no default or an unsupported type.
+    """
+
+    def declare(build: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
+        build.__launch_job__ = Job(  # type: ignore[attr-defined]
+            name=_command_name(build),
+            summary=_summary(build),
+            build=build,
+            dataset=dataset,
+            epochs=epochs,
+            batch_size=batch_size,
+            parameters=_parameters(build),
+            path=Path(inspect.getfile(build)),
+        )
+        return build
+
+    return declare
+
+
+def dataset(
+    *, offline: str | None = None
+) -> Callable[[Callable[[SourceContext], Source]], Callable[[SourceContext], Source]]:
+    """Declare a dataset: the decorated function finds its rows.
+
+    Args:
+        offline: Name of a dataset that may stand in for it where there is no network.
+    """
+
+    def declare(load: Callable[[SourceContext], Source]) -> Callable[[SourceContext], Source]:
+        load.__launch_job__ = Dataset(  # type: ignore[attr-defined]
+            name=_command_name(load),
+            summary=_summary(load),
+            load=load,
+            offline=offline,
+            path=Path(inspect.getfile(load)),
+        )
+        return load
+
+    return declare
+
+
+def _command_name(function: Callable[..., object]) -> str:
+    return function.__name__.replace("_", "-")
+
+
+def _summary(function: Callable[..., object]) -> str:
+    text = inspect.getdoc(function) or function.__globals__.get("__doc__") or ""
+    return str(text).strip().split("\n", 1)[0]
+
+
+def _parameters(build: Callable[..., object]) -> tuple[Parameter, ...]:
+    hints = typing.get_type_hints(build, include_extras=True)
+    signature = inspect.signature(build)
+    return tuple(_parameter(build, p, hints.get(p.name)) for p in signature.parameters.values())
+
+
+def _parameter(build: Callable[..., object], declared: inspect.Parameter, hint: Any) -> Parameter:
+    text = ""
+    if typing.get_origin(hint) is Annotated:
+        hint, *notes = typing.get_args(hint)
+        text = next((note for note in notes if isinstance(note, str)), "")
+    choices: tuple[str, ...] = ()
+    if typing.get_origin(hint) is Literal:
+        choices, hint = typing.get_args(hint), str
+    if hint not in _SCALARS or declared.default is inspect.Parameter.empty:
+        raise UsageError(
+            f"{inspect.getfile(build)}: parameter {declared.name!r} of {build.__name__} needs a "
+            "default and a type: int, float, str, bool or Literal of strings."
+        )
+    return Parameter(
+        name=declared.name, kind=hint, default=declared.default, help=text, choices=choices
+    )

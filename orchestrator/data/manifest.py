@@ -1,0 +1,128 @@
+"""The manifest of a prepared dataset: its schema, its streams and their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.data.source import Column, Source
+from orchestrator.errors import UnavailableError
+from orchestrator.storage import read_json
+
+#: Raise it when shards are written differently: prepared datasets are then prepared anew.
+FORMAT = 1
+
+#: Name of the manifest's file in the folder of a prepared dataset.
+MANIFEST_FILE = "manifest.json"
+
+#: Column that shards have besides the source's: the number of the row in its split.
+ROW_COLUMN = "__row__"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One stream of one split: an Arrow IPC file."""
+
+    #: Path of the file, relative to the manifest.
+    file: str
+    #: Rows in it.
+    rows: int
+    #: Size of the file.
+    size_bytes: int
+    #: SHA-256 of the file.
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything about a prepared dataset besides its rows."""
+
+    #: Name of the dataset.
+    dataset: str
+    #: What the rows and their dealing depend on, digested.
+    fingerprint: str
+    #: Where the rows came from.
+    origin: str
+    #: Digest of the source.
+    source_digest: str
+    #: Model inputs.
+    features: tuple[Column, ...]
+    #: The column to learn.
+    label: Column
+    #: Name of each class.
+    classes: tuple[str, ...]
+    #: Number of streams, S.
+    streams: int
+    #: Shards of each split, by stream.
+    splits: Mapping[str, tuple[Shard, ...]]
+
+    def rows(self, split: str) -> int:
+        """Return the number of rows of a split."""
+        return sum(shard.rows for shard in self.splits[split])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Manifest:
+        """Build it from what `to_dict` returned."""
+        rest = {key: value for key, value in values.items() if key != "format"}
+        return cls(
+            **{
+                **rest,
+                "features": tuple(_column(c) for c in values["features"]),
+                "label": _column(values["label"]),
+                "classes": tuple(values["classes"]),
+                "splits": {
+                    name: tuple(Shard(**shard) for shard in shards)
+                    for name, shards in values["splits"].items()
+                },
+            }
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read the manifest of a prepared dataset.
+
+        Raises:
+            UnavailableError: It isn't there, or is damaged.
+        """
+        values = read_json(folder / MANIFEST_FILE)
+        try:
+            return cls.from_dict(values)
+        except (KeyError, TypeError, AttributeError) as err:
+            raise UnavailableError(
+                f"{folder / MANIFEST_FILE} is damaged: {err}.",
+                hint=f"Remove {folder}; it is prepared anew by the next run.",
+            ) from err
+
+
+def fingerprint(dataset: str, source: Source, *, streams: int, seed: int) -> str:
+    """Return the SHA-256 of everything that prepared rows depend on.
+
+    Args:
+        dataset: Name of the dataset.
+        source: The source, not read yet.
+        streams: Number of streams.
+        seed: Seed of the dealing.
+    """
+    request = {
+        "format": FORMAT,
+        "dataset": dataset,
+        "source": source.digest,
+        "columns": [asdict(column) for column in source.columns],
+        "classes": source.classes,
+        "rows": {name: split.rows for name, split in source.splits.items()},
+        "streams": streams,
+        "seed": seed,
+    }
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+def _column(values: Mapping[str, Any]) -> Column:
+    return Column(name=values["name"], dtype=values["dtype"], shape=tuple(values["shape"]))

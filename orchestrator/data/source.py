@@ -1,0 +1,106 @@
+"""What a dataset hands over: rows, in batches, with a name for every column.
+
+A source is read once, when it is sharded; after that everything reads the shards. It says
+beforehand what it will yield (columns, rows, a digest), so that a fingerprint and a plan exist
+before the first byte is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Rows of every column, by column name; all arrays have the same first dimension.
+Batch = Mapping[str, "np.ndarray[Any, Any]"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column: what one row holds of it."""
+
+    #: Name of the column.
+    name: str
+    #: NumPy name of the element type, such as `uint8`.
+    dtype: str
+    #: Shape of one row's value; `()` for a scalar.
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One part of a dataset."""
+
+    #: Number of rows that `read` yields altogether.
+    rows: int
+    #: Start reading from the first row; batches may be of any size.
+    read: Callable[[], Iterator[Batch]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A dataset that is ready to be read.
+
+    Raises:
+        ValueError: The label is not a scalar column, or `train` or `test` is missing.
+    """
+
+    #: Model inputs.
+    features: tuple[Column, ...]
+    #: The column to learn: a class index in `range(len(classes))`.
+    label: Column
+    #: Name of each class, by index.
+    classes: tuple[str, ...]
+    #: The splits; `train` and `test` are always there.
+    splits: Mapping[str, Split]
+    #: SHA-256 that changes when any row would change.
+    digest: str
+    #: Where the rows come from, for people to read.
+    origin: str
+
+    def __post_init__(self) -> None:
+        if self.label.shape:
+            raise ValueError(f"the label must be a scalar, not of shape {self.label.shape}")
+        if not {"train", "test"} <= set(self.splits):
+            raise ValueError(f"splits train and test are needed, not {sorted(self.splits)}")
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Features, then the label."""
+        return (*self.features, self.label)
+
+
+def in_memory(batch: Batch, *, batch_rows: int = 4096) -> Split:
+    """Make a split of arrays that are in memory already.
+
+    Args:
+        batch: The rows of every column.
+        batch_rows: Rows to hand over at a time.
+    """
+    rows = len(next(iter(batch.values())))
+
+    def read() -> Iterator[Batch]:
+        for first in range(0, rows, batch_rows):
+            yield {name: values[first : first + batch_rows] for name, values in batch.items()}
+
+    return Split(rows=rows, read=read)
+
+
+def _silent(message: str, done: int, total: int | None) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceContext:
+    """What a dataset may need to find its files."""
+
+    #: Folder that the user named with --data-dir; None: none was named.
+    data_dir: Path | None
+    #: Folder for downloads, kept between runs. It may not exist yet.
+    cache_dir: Path
+    #: Called with (what is being done, bytes done, bytes in all or None) during long work.
+    progress: Callable[[str, int, int | None], None] = field(default=_silent)

@@ -1,0 +1,1 @@
+"""What came out of runs: reports, the tables that hold them, and views of both."""

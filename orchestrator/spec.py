@@ -1,0 +1,115 @@
+"""RunSpec: what a run was asked to be, complete enough to ask for it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from orchestrator.errors import UsageError
+from orchestrator.storage import check_name
+
+#: What workers compute on; `auto` takes GPUs where every worker can have one, else CPUs.
+Device = Literal["auto", "cpu", "gpu"]
+
+#: Streams a dataset is dealt into unless told otherwise: many worker counts divide it evenly.
+DEFAULT_STREAMS = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One run, as it was asked for.
+
+    Raises:
+        UsageError: A value can't be, whatever the dataset and the machine.
+    """
+
+    #: Identifier; sorts by time.
+    run_id: str
+    #: Name of the job.
+    job: str
+    #: Every parameter of the job.
+    params: Mapping[str, bool | int | float | str]
+    #: Name of the dataset.
+    dataset: str
+    #: Workers, W.
+    workers: int
+    #: Passes over the training rows.
+    epochs: int
+    #: Rows of a global batch, B.
+    batch_size: int
+    #: Seed of everything random in the run.
+    seed: int = 0
+    #: Streams the dataset is dealt into, S.
+    streams: int = DEFAULT_STREAMS
+    #: What workers compute on.
+    device: Device = "auto"
+    #: Name given by the user, to find the run again.
+    name: str | None = None
+    #: Labels given by the user.
+    tags: tuple[str, ...] = ()
+    #: Folder of the dataset's files, if the user named one.
+    data_dir: str | None = None
+    #: Announced departures from what was asked, such as a dataset that stands in for another.
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        check_name(self.run_id, what="run")
+        for option, value in (("epochs", self.epochs), ("batch-size", self.batch_size)):
+            _check_positive(option, value)
+        _check_positive("workers", self.workers)
+        _check_positive("streams", self.streams)
+        if self.seed < 0:
+            raise UsageError(f"--seed must be 0 or more, not {self.seed}.")
+        if self.device not in get_args(Device):
+            raise UsageError(f"--device is one of {', '.join(get_args(Device))}.")
+
+    @property
+    def source_dir(self) -> Path | None:
+        """The folder of the dataset's files as a path."""
+        return Path(self.data_dir).expanduser().absolute() if self.data_dir else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {**dataclasses.asdict(self), "tags": list(self.tags), "notes": list(self.notes)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, where: str) -> RunSpec:
+        """Build it from JSON values.
+
+        Args:
+            values: What `to_dict` returned.
+            where: File the values come from, for messages.
+
+        Raises:
+            UsageError: A key is unknown or missing.
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise UsageError(f"{where}: unknown key {unknown[0]!r}.")
+        tuples = {key: tuple(values.get(key, ())) for key in ("tags", "notes")}
+        try:
+            return cls(**{**values, **tuples})
+        except TypeError as err:
+            raise UsageError(f"{where}: {err}.") from err
+
+
+def new_run_id(job: str, now: datetime) -> str:
+    """Return a run identifier that sorts by time and is unique.
+
+    Args:
+        job: Name of the job.
+        now: Time at which the run is asked for, in UTC.
+    """
+    stamp = now.strftime("%Y%m%d-%H%M%S")
+    return f"{stamp}-{re.sub(r'[^a-z0-9-]+', '-', job.lower())[:40]}-{secrets.token_hex(3)}"
+
+
+def _check_positive(option: str, value: int) -> None:
+    if value < 1:
+        raise UsageError(f"--{option} must be at least 1, not {value}.")

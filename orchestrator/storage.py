@@ -1,0 +1,289 @@
+"""One folder that holds everything, and every path inside it.
+
+Nothing else joins path names: a run's files, the prepared datasets and the results tables are
+properties here. What is written for others to read is written beside its final name and renamed,
+so a reader sees a whole file or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import UnavailableError, UsageError
+
+#: Where runs are stored if neither --storage nor LAUNCH_JOB_STORAGE says so.
+DEFAULT_STORAGE = "runs-store"
+
+_SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,100}")
+
+
+def check_name(name: str, *, what: str) -> str:
+    """Return `name` if it is safe as part of a path.
+
+    Raises:
+        UsageError: It has characters besides a–z, 0–9, dot, dash and underscore.
+    """
+    if not _SAFE_NAME.fullmatch(name) or ".." in name:
+        raise UsageError(
+            f"{name!r} can't be the name of a {what}.",
+            hint="Use lower-case letters, digits, dots, dashes and underscores.",
+        )
+    return name
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file so that it is either whole, and on disk, or not there.
+
+    Raises:
+        UnavailableError: The folder can't be written, or the disk is full.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON, atomically."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UnavailableError: It can't be read, or is not JSON.
+    """
+    with storage_errors(path):
+        text = path.read_text()
+    try:
+        return json.loads(text)
+    except ValueError as err:
+        raise UnavailableError(f"{path} is damaged: {err}.") from err
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an operating system's error about storage into one that names the path.
+
+    Raises:
+        UnavailableError: Whatever failed, in words.
+    """
+    try:
+        yield
+    except OSError as err:
+        where = err.filename or path
+        raise UnavailableError(
+            f"Can't use {where}: {os.strerror(err.errno) if err.errno else err}.",
+            hint="Free some space or name another folder with --storage.",
+        ) from err
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`, and rename it to `path` when the block is done.
+
+    If `path` has appeared meanwhile, that one stays: whoever comes second throws its own away.
+    If the block fails, nothing is left behind.
+
+    Yields:
+        The temporary folder.
+
+    Raises:
+        UnavailableError: The storage can't be written or is full.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            yield temporary
+            sync_folder(temporary)
+            os.chmod(temporary, 0o755)
+            with contextlib.suppress(FileExistsError, OSError):
+                if not path.exists():
+                    os.rename(temporary, path)
+                    sync_folder(path.parent)
+            if not path.exists():
+                raise UnavailableError(f"Can't make {path}.")
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring a folder's list of names to disk, so that a rename in it outlives a power cut."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """Every path of one run."""
+
+    #: The run's own folder.
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """Identifier of the run: the name of its folder."""
+        return self.path.name
+
+    @property
+    def spec(self) -> Path:
+        """What was asked for, and the code, versions and data it was asked of."""
+        return self.path / "spec.json"
+
+    @property
+    def events(self) -> Path:
+        """A line for every change of state, restart and epoch."""
+        return self.path / "events.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """What came out."""
+        return self.path / "report.json"
+
+    @property
+    def model(self) -> Path:
+        """The trained model; `keras.models.load_model` reads it."""
+        return self.path / "model.keras"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def tallies(self) -> Path:
+        """Folder of what each worker counted over its test rows."""
+        return self.path / "evaluation"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of logs: one file a rank, and Ray's."""
+        return self.path / "logs"
+
+    @property
+    def ray(self) -> Path:
+        """Folder that Ray Train keeps its own state of the run in."""
+        return self.path / "ray"
+
+    def rank_log(self, rank: int) -> Path:
+        """Return the log file of a rank."""
+        return self.logs / f"rank-{rank:04d}.log"
+
+    def tally(self, rank: int) -> Path:
+        """Return the file of what a rank counted."""
+        return self.tallies / f"rank-{rank:04d}.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """The folder that outlives every run and every cluster."""
+
+    #: Absolute path.
+    path: Path
+
+    @classmethod
+    def at(cls, uri: str) -> Storage:
+        """Return the storage at a path or a `file://` address.
+
+        Raises:
+            UsageError: It is an address of another kind.
+        """
+        scheme, separator, rest = uri.partition("://")
+        if separator and scheme != "file":
+            raise UsageError(
+                f"Storage {uri!r} is not supported.",
+                hint="Name a folder that every node of the cluster can write.",
+            )
+        return cls(path=Path(rest if separator else uri).expanduser().absolute())
+
+    @property
+    def runs(self) -> Path:
+        """Folder of runs."""
+        return self.path / "runs"
+
+    @property
+    def results(self) -> Path:
+        """Folder of the results tables."""
+        return self.path / "results"
+
+    def dataset(self, name: str, fingerprint: str) -> Path:
+        """Return the folder of a prepared dataset."""
+        return self.path / "datasets" / check_name(name, what="dataset") / fingerprint[:16]
+
+    def run(self, run_id: str) -> RunFolder:
+        """Return the folder of a run, which may not exist yet."""
+        return RunFolder(path=self.runs / check_name(run_id, what="run"))
+
+    def run_ids(self) -> list[str]:
+        """Return the identifiers of all runs, oldest first."""
+        if not self.runs.is_dir():
+            return []
+        return sorted(p.name for p in self.runs.iterdir() if (p / "spec.json").is_file())
+
+    def find_run(self, text: str) -> RunFolder:
+        """Return the one existing run that `text` names.
+
+        Args:
+            text: A run's identifier, the beginning or the end of one, or `latest`.
+
+        Raises:
+            UsageError: No run matches, or several do.
+        """
+        ids = self.run_ids()
+        if text == "latest" and ids:
+            return self.run(ids[-1])
+        found = [i for i in ids if i == text] or [
+            i for i in ids if i.startswith(text) or i.endswith(text)
+        ]
+        if len(found) == 1:
+            return self.run(found[0])
+        if not found:
+            raise UsageError(
+                f"There is no run {text!r} in {self.path}.", hint="`launch-job ls` lists them."
+            )
+        raise UsageError(
+            f"{text!r} names {len(found)} runs: {', '.join(found[:5])}"
+            f"{', …' if len(found) > 5 else ''}.",
+            hint="Give more of the name.",
+        )
+
+    def check_writable(self) -> None:
+        """Make the folder and prove that it can be written.
+
+        Raises:
+            UnavailableError: It can't.
+        """
+        with storage_errors(self.path):
+            self.runs.mkdir(parents=True, exist_ok=True)
+            handle, probe = tempfile.mkstemp(dir=self.runs, prefix=".probe.")
+            os.close(handle)
+            os.unlink(probe)

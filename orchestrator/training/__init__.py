@@ -1,0 +1,1 @@
+"""Inside a Ray Train worker: Keras fit under MultiWorkerMirroredStrategy."""
