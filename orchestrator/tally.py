@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+Number = TypeVar("Number", int, float)
 
 #: Equal-width bins of confidence for calibration, as in Guo et al., "On Calibration of Modern
 #: Neural Networks", ICML 2017, section 3.
@@ -116,7 +118,5 @@ def hardest(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
     return tuple(sorted(mistakes, key=lambda m: (-m.loss, m.row))[:HARDEST])
 
 
-def _added[Number: (int, float)](
-    mine: tuple[Number, ...], theirs: tuple[Number, ...]
-) -> tuple[Number, ...]:
+def _added(mine: tuple[Number, ...], theirs: tuple[Number, ...]) -> tuple[Number, ...]:
     return tuple(a + b for a, b in zip(mine, theirs, strict=True))

@@ -1,0 +1,26 @@
+"""launch-job: exact, fault-proof training of Keras models on Ray."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.catalog import dataset, job
+
+if TYPE_CHECKING:
+    from orchestrator.launch import launch
+    from orchestrator.results.report import Report
+
+__all__ = ["Report", "dataset", "job", "launch"]
+
+
+def __getattr__(name: str) -> Any:
+    # Content files import this package for its decorators; the engine comes in only when used.
+    if name == "launch":
+        from orchestrator.launch import launch
+
+        return launch
+    if name == "Report":
+        from orchestrator.results.report import Report
+
+        return Report
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,99 @@
+"""events.jsonl: what happened in a run, one line a thing, in the order it happened.
+
+The log is append-only and has one writer, the run's driver. A line that was cut off by a crash
+is the last one; readers pass over it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.states import RunState, check_transition
+from orchestrator.storage import storage_errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of the log."""
+
+    #: When it happened, in UTC.
+    time: datetime
+    #: What happened: `state`, `epoch`, `checkpoint`, `restart` or `note`.
+    event: str
+    #: What belongs to it: `state`, `epoch`, `step`, metrics.
+    details: dict[str, Any]
+
+    def to_line(self) -> str:
+        """Return it as one line of JSON."""
+        values = {"time": self.time.isoformat(), "event": self.event, **self.details}
+        return json.dumps(values, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_line(cls, line: str) -> Event:
+        """Read one line of JSON.
+
+        Raises:
+            ValueError: It is not one.
+        """
+        values = json.loads(line)
+        try:
+            time, event = datetime.fromisoformat(values.pop("time")), values.pop("event")
+        except (KeyError, TypeError, AttributeError) as err:
+            raise ValueError(f"not an event: {line!r}") from err
+        return cls(time=time, event=event, details=values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventLog:
+    """The log of one run."""
+
+    #: The file.
+    path: Path
+
+    def append(self, event: str, *, at: datetime | None = None, **details: Any) -> Event:
+        """Write a line and bring it to disk.
+
+        Args:
+            event: What happened.
+            at: When; now, if it isn't said.
+            details: What belongs to it, as JSON values.
+
+        Raises:
+            ValueError: It is a state that can't follow the current one.
+            UnavailableError: The storage can't be written.
+        """
+        if event == "state":
+            check_transition(self.state(), RunState(details["state"]))
+        entry = Event(time=at or datetime.now(UTC), event=event, details=details)
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a") as file:
+                file.write(entry.to_line())
+                file.flush()
+                os.fsync(file.fileno())
+        return entry
+
+    def read(self) -> list[Event]:
+        """Return every whole line, oldest first; nothing if there is no log."""
+        return list(self._lines())
+
+    def _lines(self) -> Iterator[Event]:
+        if not self.path.is_file():
+            return
+        with storage_errors(self.path), self.path.open() as file:
+            for line in file:
+                try:
+                    yield Event.from_line(line)
+                except ValueError:
+                    continue
+
+    def state(self) -> RunState | None:
+        """Return the state the run was last seen in; None before its first."""
+        states = [e.details["state"] for e in self.read() if e.event == "state"]
+        return RunState(states[-1]) if states else None

@@ -1,0 +1,81 @@
+"""How gradients of workers become the gradient of the global batch.
+
+Keras averages the loss over the rows of each replica and divides by the number of replicas. That
+is the mean over the global batch only if every replica holds the same number of rows. Here each
+worker's gradient is weighted by its share of the batch before the sum, so the sum is exact for
+any distribution of rows, and for any train step that ends in `optimizer.apply`.
+
+The sum is taken before the optimizer sees the gradients, not inside it, for two more reasons:
+gradient clipping then acts on the gradient of the global batch (Keras clips each replica's
+gradient before it is summed), and all gradients travel as one vector, which costs one exchange a
+step instead of one a variable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+class GradientReduction:
+    """Sums the gradients of all workers, each weighted by its share of the global batch."""
+
+    def __init__(self) -> None:
+        self._share: tf.Tensor | None = None
+        self._finite: tf.Tensor | None = None
+
+    def attach(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Make an optimizer apply summed gradients, and not sum them again itself."""
+        apply = optimizer.apply
+
+        def apply_reduced(grads: Sequence[Any], trainable_variables: Any = None) -> Any:
+            return apply(self._reduce(list(grads)), trainable_variables)
+
+        optimizer.apply = apply_reduced
+        # A loss-scaling optimizer hands its gradients on to the one inside it.
+        for stage in (optimizer, getattr(optimizer, "inner_optimizer", None)):
+            if stage is not None:
+                stage._all_reduce_sum_gradients = list
+
+    @contextlib.contextmanager
+    def step(self, share: tf.Tensor) -> Iterator[None]:
+        """Trace a train step whose gradients count for `share` of an equal part.
+
+        Args:
+            share: Scalar: rows of this worker · workers / rows of the global batch.
+        """
+        self._share, self._finite = share, None
+        try:
+            yield
+        finally:
+            self._share = None
+
+    def finite(self) -> tf.Tensor:
+        """Return whether the summed gradient of the step just traced is finite: scalar bool.
+
+        It is the same on every worker, so all of them stop at the same step.
+        """
+        import tensorflow as tf
+
+        return tf.constant(True) if self._finite is None else self._finite
+
+    def _reduce(self, grads: list[Any]) -> list[Any]:
+        import tensorflow as tf
+
+        present = [tf.convert_to_tensor(g) for g in grads if g is not None]
+        if self._share is None or not present:
+            return grads
+        flat = tf.concat([tf.reshape(tf.cast(g, tf.float32), [-1]) for g in present], axis=0)
+        replica = tf.distribute.get_replica_context()
+        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, flat * self._share)
+        self._finite = tf.reduce_all(tf.math.is_finite(total))
+        parts = iter(tf.split(total, [g.shape.num_elements() for g in present]))
+        return [
+            None if g is None else tf.cast(tf.reshape(next(parts), g.shape), g.dtype)
+            for g in grads
+        ]

@@ -1,0 +1,122 @@
+"""The train function that Keras's `fit` calls: several steps under the strategy, in one graph.
+
+`fit` keeps a `train_function` that a model brings, and it is the only part of it that breaks
+under MultiWorkerMirroredStrategy (keras-team/keras#20585): its own one reduces scalars along an
+axis that they don't have. This one leaves each worker its own metrics during an epoch; `fit` sums
+them over the workers at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import RunFailedError
+from orchestrator.training.gradients import train_step_of
+from orchestrator.training.reduction import GradientReduction
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from orchestrator.data.plan import TrainingPlan
+
+#: Steps in one call of the graph. Eight gave 20% more rows/s than one; more gave nothing.
+STEPS_PER_CALL = 8
+
+
+class Stepper:
+    """Takes the planned steps of each epoch, and knows where it stands.
+
+    Args:
+        model: Compiled model, built under the strategy.
+        plan: Steps to take.
+        strategy: The strategy it trains under.
+        start_step: Step of the first epoch to begin with.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        plan: TrainingPlan,
+        strategy: tf.distribute.Strategy,
+        *,
+        start_step: int = 0,
+    ) -> None:
+        self.model = model
+        self.plan = plan
+        #: Epoch that is being trained, from 0.
+        self.epoch = 0
+        #: Steps of this epoch that are done.
+        self.step = start_step
+        #: Rows that this worker has trained on.
+        self.rows_seen = 0
+        self._reduction = GradientReduction()
+        self._reduction.attach(model.optimizer)
+        self._graph = self._build_graph(strategy)
+        model.steps_per_execution = STEPS_PER_CALL
+        model.train_function = self
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Go to the first step of an epoch, unless training starts in the middle of it."""
+        if epoch != self.epoch:
+            self.epoch, self.step = epoch, 0
+
+    def __call__(self, iterator: Any) -> dict[str, float]:
+        """Take the next steps; `fit` calls this with its iterator of (x, y, share).
+
+        Returns:
+            This worker's running metrics of the epoch; empty if the epoch is over.
+
+        Raises:
+            RunFailedError: The loss or a gradient is not a finite number.
+        """
+        import tensorflow as tf
+
+        count = min(STEPS_PER_CALL, self.plan.steps_per_epoch - self.step)
+        if count <= 0:
+            return {}
+        rows, broken, logs = self._graph(iterator, tf.constant(count))
+        values = {name: float(value) for name, value in logs.items()}
+        self._check_finite(int(broken), values)
+        self.rows_seen += int(rows)
+        self.step += count
+        return values
+
+    def _check_finite(self, broken: int, logs: dict[str, float]) -> None:
+        import math
+
+        if broken < 0 and math.isfinite(logs.get("loss", 0.0)):
+            return
+        step = self.step + max(broken, 0)
+        raise RunFailedError(
+            f"The loss became NaN or infinite in epoch {self.epoch + 1}, step {step + 1} "
+            f"of {self.plan.steps_per_epoch}.",
+            hint="Lower the learning rate, clip gradients, or look for bad values in the data.",
+        )
+
+    def _build_graph(self, strategy: tf.distribute.Strategy) -> Callable[..., Any]:
+        import tensorflow as tf
+
+        model, reduction = self.model, self._reduction
+        train_step = train_step_of(model)
+
+        def one_step(x: Any, y: tf.Tensor, share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            with reduction.step(share):
+                train_step((x, y))
+            return tf.shape(y)[0], reduction.finite()
+
+        def metrics() -> dict[str, Any]:
+            return model.get_metrics_result()
+
+        @tf.function(reduce_retracing=True)
+        def steps(iterator: Any, count: tf.Tensor) -> Any:
+            rows, broken = tf.constant(0), tf.constant(-1)
+            for index in tf.range(count):
+                seen, finite = strategy.run(one_step, args=next(iterator))
+                rows += seen
+                if broken < 0 and not finite:
+                    broken = index
+            return rows, broken, strategy.run(metrics)
+
+        return steps
