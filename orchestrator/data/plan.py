@@ -44,8 +44,10 @@ class TrainingPlan:
                 "some would have nothing to do.",
                 hint=f"Use --batch-size {self.workers} or more, or fewer workers.",
             )
-        if self.rows < 1:
-            raise UsageError("The training split has no rows.")
+        if self.rows < self.workers:
+            raise UsageError(
+                f"The training split has {self.rows} rows, too few for {self.workers} workers."
+            )
 
     @property
     def order(self) -> RowOrder:
@@ -65,6 +67,17 @@ class TrainingPlan:
     def rows_of_step(self, step: int) -> int:
         """Return how many rows a step of an epoch trains on, over all workers."""
         return min(self.batch_size, self.rows - step * self.batch_size)
+
+    @property
+    def every_worker_has_rows(self) -> bool:
+        """Whether each worker holds at least one row of every step."""
+        last = self.steps_per_epoch - 1
+        steps = (0, last - 1, last) if last else (0,)
+        return all(
+            self.rows_of_worker(max(step, 0), worker=worker)
+            for worker in range(self.workers)
+            for step in steps
+        )
 
     def rows_of_worker(self, step: int, *, worker: int) -> int:
         """Return how many rows of a step a worker holds (0 is possible in the last step)."""

@@ -1,0 +1,179 @@
+"""Import TensorFlow once a node, fork once a worker.
+
+Importing TensorFlow and Keras takes seconds of processor time in every process. This server
+imports them once, while Ray is still starting, and then forks a ready process for each worker that
+Ray asks for. Ray starts its workers through `forkclient.py` (a runtime environment's
+`py_executable`), which hands arguments, environment and file descriptors over to here.
+
+Forking is safe only as long as the server has one thread and has not touched a device: it imports
+modules and does nothing with them. A worker dies with the server (parent-death signal), and is
+killed when its client is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import random
+import runpy
+import selectors
+import signal
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from orchestrator.cluster import forkclient
+
+#: What a worker needs and is slow to import. Not Ray: its settings are read from the environment
+#: when it is imported, and each worker's environment is its own.
+PRELOAD = ("tensorflow", "keras", "orchestrator.training.worker")
+
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Worker:
+    """A forked process and the connection of the client that stands for it."""
+
+    pid: int
+    client: socket.socket
+
+
+class ForkServer:
+    """Listens on a unix socket and forks a worker for each request.
+
+    Args:
+        address: Path of the socket; its folder must be private to the user.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(address)
+        self._listener.listen(64)
+        self._workers: dict[int, _Worker] = {}
+        self._selector = selectors.DefaultSelector()
+        # A child's end wakes the selector through this pipe.
+        self._wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _ignore)
+
+    def serve(self) -> NoReturn:
+        """Fork workers until this process is ended."""
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, self._reap)
+        while True:
+            for key, _ in self._selector.select():
+                key.data(key.fileobj)
+
+    def _accept(self, _: Any) -> None:
+        client, _ = self._listener.accept()
+        try:
+            request, fds = forkclient.receive_request(client)
+        except (OSError, ValueError):
+            client.close()
+            return
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(client, request, fds)
+        for fd in fds:
+            os.close(fd)
+        self._workers[pid] = _Worker(pid=pid, client=client)
+        client.sendall(struct.pack("!i", pid))
+        self._selector.register(client, selectors.EVENT_READ, self._client_gone)
+
+    def _client_gone(self, client: socket.socket) -> None:
+        """Kill the worker whose client was killed: Ray believes that it is gone."""
+        for worker in self._workers.values():
+            if worker.client is client:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)
+        self._selector.unregister(client)
+
+    def _reap(self, pipe: int) -> None:
+        os.read(pipe, 4096)
+        while self._workers:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._report_end(self._workers.pop(pid, None), status)
+
+    def _report_end(self, worker: _Worker | None, status: int) -> None:
+        if worker is None:
+            return
+        with contextlib.suppress(OSError):
+            worker.client.sendall(struct.pack("!i", os.waitstatus_to_exitcode(status)))
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(worker.client)
+        worker.client.close()
+
+    def _become_worker(
+        self, client: socket.socket, request: dict[str, Any], fds: list[int]
+    ) -> NoReturn:
+        """Turn this freshly forked process into the one that was asked for."""
+        die_with_parent(signal.SIGKILL)
+        os.setpgid(0, 0)  # Ray kills a dead worker's whole process group.
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        self._selector.close()
+        self._listener.close()
+        client.close()
+        for target, fd in enumerate(fds):
+            os.dup2(fd, target)
+            os.close(fd)
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(request["env"])
+        sys.argv = request["argv"]
+        random.seed()
+        _run(request["argv"][0])
+
+
+def _run(script: str) -> NoReturn:
+    """Run a script as the main module and end the process with its exit code."""
+    code = 1
+    try:
+        runpy.run_path(script, run_name="__main__")
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(code)
+
+
+def die_with_parent(number: signal.Signals) -> None:
+    """Have the kernel send this process a signal when its parent dies (Linux)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Let a signal wake the selector, and no more."""
+
+
+def main(address: str) -> NoReturn:
+    """Serve at a socket until the process that started this one dies."""
+    die_with_parent(signal.SIGTERM)
+    Path(address).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    server = ForkServer(address)  # Before the imports: clients that come early wait in the queue.
+    for module in PRELOAD:
+        __import__(module)
+    server.serve()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1])["address"])

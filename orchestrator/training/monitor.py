@@ -1,0 +1,42 @@
+"""How news of a run gets from rank 0 to whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+#: What an update tells: that workers are ready, a step or an epoch is done, and so on.
+UpdateKind = Literal["ready", "first_step", "step", "epoch", "checkpoint", "evaluating"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """One piece of news."""
+
+    #: What it tells.
+    kind: UpdateKind
+    #: Seconds since 1970, UTC.
+    time_s: float
+    #: Epoch, from 0.
+    epoch: int = 0
+    #: Steps of this epoch that are done.
+    step: int = 0
+    #: Metrics: of this worker's rows during an epoch, of all rows at its end.
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Monitor:
+    """A mailbox; one lives in an actor of its own, so that neither side waits for the other."""
+
+    def __init__(self) -> None:
+        self._updates: list[Update] = []
+
+    def publish(self, update: Update) -> None:
+        """Leave an update."""
+        self._updates.append(update)
+
+    def drain(self) -> list[Update]:
+        """Take all updates that were left, oldest first."""
+        updates, self._updates = self._updates, []
+        return updates

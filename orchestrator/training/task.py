@@ -1,0 +1,81 @@
+"""What a worker is told, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from orchestrator.data.manifest import Manifest
+from orchestrator.data.plan import TrainingPlan
+from orchestrator.spec import RunSpec
+from orchestrator.storage import RunFolder, read_json, write_json
+from orchestrator.tally import Tally
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerTask:
+    """Everything that all workers of a run are told."""
+
+    #: The run, as it was asked for.
+    spec: RunSpec
+    #: File that declares the job; workers load it again.
+    job_path: Path
+    #: Folder of the prepared dataset.
+    dataset: Path
+    #: Folder of the run.
+    run: RunFolder
+    #: What to compute on.
+    device: Literal["cpu", "gpu"]
+    #: Threads to compute with.
+    threads: int
+    #: Actor that takes `Update`s from rank 0.
+    monitor: ActorHandle[Any] | None = None
+
+    def plan(self, manifest: Manifest, *, workers: int) -> TrainingPlan:
+        """Return the plan of this run on a number of workers."""
+        return TrainingPlan(
+            rows=manifest.rows("train"),
+            streams=manifest.streams,
+            workers=workers,
+            batch_size=self.spec.batch_size,
+            epochs=self.spec.epochs,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerResult:
+    """What one worker did and counted; written where the driver finds it."""
+
+    #: Rank of the worker.
+    rank: int
+    #: Steps that the optimizer has taken in the whole run.
+    steps: int
+    #: Rows that this worker has trained on since it started.
+    rows_seen: int
+    #: Metrics of each epoch of the run.
+    history: tuple[Mapping[str, float], ...]
+    #: Seconds spent on each phase since it started.
+    phases: Mapping[str, float]
+    #: Tally of each of its streams of the test split.
+    tallies: Mapping[int, Tally]
+
+    def write(self, run: RunFolder) -> None:
+        """Write it to the run's folder."""
+        tallies = {str(stream): tally.to_dict() for stream, tally in self.tallies.items()}
+        write_json(run.tally(self.rank), {**asdict(self), "tallies": tallies})
+
+    @classmethod
+    def read(cls, path: Path) -> WorkerResult:
+        """Read what `write` wrote.
+
+        Raises:
+            UnavailableError: It isn't there, or is damaged.
+        """
+        values = read_json(path)
+        tallies = {int(s): Tally.from_dict(tally) for s, tally in values["tallies"].items()}
+        return cls(**{**values, "history": tuple(values["history"]), "tallies": tallies})
