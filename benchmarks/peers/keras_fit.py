@@ -1,0 +1,55 @@
+"""Peer: plain Keras, one process, `fit` on arrays in memory, as its users write it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+from workload import BATCH_SIZE, build_model, epoch_entry, load_train
+
+
+class EpochTimer(keras.callbacks.Callback):
+    """Notes how long every epoch took."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.epochs: list[dict[str, float]] = []
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Stop it."""
+        seconds = time.perf_counter() - self._began
+        self.epochs.append(epoch_entry(epoch, seconds, self.rows, float(logs["loss"])))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--steps-per-execution", type=int, default=1)
+    arguments = parser.parse_args()
+
+    x, y = load_train(arguments.data_dir)
+    model = build_model()
+    model.compile(
+        optimizer=keras.optimizers.Adam(1e-3),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        steps_per_execution=arguments.steps_per_execution,
+    )
+    timer = EpochTimer(len(x))
+    model.fit(x, y, batch_size=BATCH_SIZE, epochs=arguments.epochs, callbacks=[timer], verbose=0)
+    print(json.dumps({"peer": "keras_fit", "epochs": timer.epochs}))
+
+
+if __name__ == "__main__":
+    main()
