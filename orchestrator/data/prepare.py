@@ -141,7 +141,9 @@ def _write_split(
     return tuple(parts.close(stream, folder, name) for stream in range(streams))
 
 
-def _blocks(split: Split, source: Source, name: str, size: int) -> Iterator[dict[str, NDArray[Any]]]:
+def _blocks(
+    split: Split, source: Source, name: str, size: int
+) -> Iterator[dict[str, NDArray[Any]]]:
     """Yield the rows of a split, checked and numbered, `size` at a time."""
     import numpy as np
 
@@ -217,7 +219,9 @@ class _Parts:
     def close(self, stream: int, folder: Path, split: str) -> Shard:
         """Write a stream's shard and drop its parts."""
         file = f"{split}/stream-{stream:04d}.arrow"
-        write_shard(folder / file, self._columns, {c.name: self._map(stream, c) for c in self._columns})
+        write_shard(
+            folder / file, self._columns, {c.name: self._map(stream, c) for c in self._columns}
+        )
         for column in self._columns:
             self._path(stream, column).unlink(missing_ok=True)
         if stream == len(self._rows) - 1:
