@@ -32,7 +32,8 @@ class Stepper:
         model: Compiled model, built under the strategy.
         plan: Steps to take.
         strategy: The strategy it trains under.
-        start_step: Step of the first epoch to begin with.
+        start_epoch: Epoch to begin with, from 0.
+        start_step: Step of that epoch to begin with.
     """
 
     def __init__(
@@ -41,12 +42,13 @@ class Stepper:
         plan: TrainingPlan,
         strategy: tf.distribute.Strategy,
         *,
+        start_epoch: int = 0,
         start_step: int = 0,
     ) -> None:
         self.model = model
         self.plan = plan
         #: Epoch that is being trained, from 0.
-        self.epoch = 0
+        self.epoch = start_epoch
         #: Steps of this epoch that are done.
         self.step = start_step
         #: Rows that this worker has trained on.
@@ -101,10 +103,17 @@ class Stepper:
         model, reduction = self.model, self._reduction
         train_step = train_step_of(model)
 
+        lends = not self.plan.every_worker_has_rows
+
         def one_step(x: Any, y: tf.Tensor, share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            kept = [v.value + 0 for v in model.metrics_variables] if lends else []
             with reduction.step(share):
                 train_step((x, y))
-            return tf.shape(y)[0], reduction.finite()
+            # A row that was only lent to take part in the sum is not counted.
+            for variable, value in zip(model.metrics_variables if lends else [], kept, strict=True):
+                variable.assign(tf.where(share > 0, variable.value, value))
+            rows = tf.where(share > 0, tf.shape(y)[0], 0)
+            return rows, reduction.finite()
 
         def metrics() -> dict[str, Any]:
             return model.get_metrics_result()

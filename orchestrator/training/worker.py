@@ -1,0 +1,129 @@
+"""What runs inside each worker of a Ray Train group."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from orchestrator.catalog import Job, load_entry
+from orchestrator.data.batches import StepReader, evaluation_batches
+from orchestrator.data.manifest import ROW_COLUMN, Manifest
+from orchestrator.tally import Tally
+from orchestrator.training.callbacks import News
+from orchestrator.training.evaluation import evaluate
+from orchestrator.training.failure import Failure
+from orchestrator.training.feed import features_of
+from orchestrator.training.fit import train
+from orchestrator.training.model import build_model, distribute, plain_twin
+from orchestrator.training.task import WorkerResult, WorkerTask
+
+
+def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
+    """Train, evaluate and leave a WorkerResult in the run's folder.
+
+    Whatever goes wrong is written to the run's folder before it is raised.
+
+    Args:
+        task: What all workers are told.
+        rank: Rank of this one.
+        workers: Number of workers.
+    """
+    _log_to(task.run.rank_log(rank))
+    try:
+        _Worker(task, rank, workers).run()
+    except BaseException as err:
+        Failure.of(err, rank=rank).write(task.run)
+        raise
+
+
+class _Worker:
+    """One worker of one run."""
+
+    def __init__(self, task: WorkerTask, rank: int, workers: int) -> None:
+        self.task = task
+        self.rank = rank
+        self.workers = workers
+        self.job = load_entry(task.job_path, Job)
+        self.manifest = Manifest.read(task.dataset)
+        self.news = News(task.monitor if rank == 0 else None)
+        self.phases: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Train, evaluate, and leave the result."""
+        import keras
+        import tensorflow as tf
+
+        with self._phase("start"):
+            _set_threads(self.task.threads)
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            keras.utils.set_random_seed(self.task.spec.seed % 2**32)
+            with strategy.scope():
+                model = build_model(self.job, self.task.spec.params)
+            distribute(model, strategy, self.manifest)
+        self.news.send("ready")
+        with self._phase("train"):
+            trained = train(model, strategy, self._reader(), self.task.run, news=self.news)
+        self.news.send("evaluating", epoch=self.task.spec.epochs)
+        with self._phase("evaluate"):
+            tallies = self._evaluate(model)
+        WorkerResult(
+            rank=self.rank,
+            steps=trained.steps,
+            rows_seen=trained.rows_seen,
+            history=trained.history,
+            phases=self.phases,
+            tallies=tallies,
+        ).write(self.task.run)
+
+    def _reader(self) -> StepReader:
+        return StepReader(
+            folder=self.task.dataset,
+            manifest=self.manifest,
+            plan=self.task.plan(self.manifest, workers=self.workers),
+            worker=self.rank,
+            seed=self.task.spec.seed,
+        )
+
+    def _evaluate(self, model: Any) -> dict[int, Tally]:
+        """Count this worker's test rows with a plain copy of the model; rank 0 keeps the copy."""
+        twin = plain_twin(self.job, self.task.spec.params, self.manifest, model.get_weights())
+        if self.rank == 0:
+            unfinished = self.task.run.path / f".{self.task.run.model.name}"
+            twin.save(unfinished)
+            os.replace(unfinished, self.task.run.model)
+        label = self.manifest.label.name
+        batches = (
+            (stream, features_of(self.manifest, rows), rows[label], rows[ROW_COLUMN])
+            for stream, rows in evaluation_batches(
+                self.task.dataset, self.manifest, worker=self.rank, workers=self.workers
+            )
+        )
+        return evaluate(twin, batches, len(self.manifest.classes))
+
+    @contextlib.contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.phases[name] = time.perf_counter() - began
+
+
+def _set_threads(threads: int) -> None:
+    """Compute with so many threads, or TensorFlow takes one a core in every worker."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _log_to(path: Path) -> None:
+    """Send everything this process prints to a file, TensorFlow's C++ messages included."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    print(f"launch-job: this rank's log is {path}", flush=True)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
