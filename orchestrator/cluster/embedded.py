@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -12,11 +13,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.cluster import forkclient
 from orchestrator.cluster.token import ensure_token
-from orchestrator.errors import UnavailableError
+from orchestrator.errors import UnavailableError, UsageError
+from orchestrator.spec import RunSpec
 
 #: Settings that Ray and Ray Train read from the environment, in this process and the workers.
 _SETTINGS = {
@@ -33,6 +35,9 @@ _SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TF_CPP_MIN_LOG_LEVEL": "1",
 }
+
+#: Files of Ray's session that are kept in the run's folder.
+_KEPT_LOGS = ("worker-*", "raylet.*", "gcs_server.err", "train/*.log")
 
 #: Training reads memory-mapped files, so little passes through Ray's object store.
 _OBJECT_STORE_BYTES = 200 * 1024 * 1024
@@ -60,21 +65,21 @@ class Machine:
 
 
 class EmbeddedRay:
-    """Starts Ray on entering, ends it and everything it started on leaving.
+    """Ends Ray and everything it started on leaving; begins to import TensorFlow on entering.
 
     Args:
         workers: Workers that must be able to run at once.
-
-    Raises:
-        UnavailableError: Ray does not start.
+        logs: Folder that Ray's logs are kept in.
     """
 
-    def __init__(self, *, workers: int) -> None:
+    def __init__(self, *, workers: int, logs: Path) -> None:
         self.machine = Machine.here()
         self._workers = workers
+        self._logs = logs
         self._folder = Path(tempfile.mkdtemp(prefix="launch-job-"))
         self._socket = self._folder / "fork.sock"
         self._server: subprocess.Popen[bytes] | None = None
+        self._session: Path | None = None
         self._address: str | None = None
 
     @property
@@ -82,22 +87,40 @@ class EmbeddedRay:
         """Address of the dashboard, without a scheme; None before Ray is up."""
         return self._address
 
-    @property
-    def worker_runtime_env(self) -> dict[str, Any]:
-        """The runtime environment that makes Ray fork its workers."""
-        client = [sys.executable, "-I", "-S", forkclient.__file__, str(self._socket)]
-        return {"py_executable": shlex.join(client)}
+    def start(self) -> None:
+        """Start Ray.
+
+        Raises:
+            UnavailableError: It does not start.
+        """
+        if self._session is None:
+            self._start_ray()
+
+    def threads(self, spec: RunSpec) -> int:
+        """Return how many threads each worker computes with."""
+        return self.machine.threads_per_worker(spec.workers)
+
+    def device(self, spec: RunSpec) -> Literal["cpu", "gpu"]:
+        """Return what the workers compute on: GPUs if each can have one.
+
+        Raises:
+            UsageError: GPUs were asked for, and there are fewer than workers.
+        """
+        import ray
+
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        if spec.device == "gpu" and gpus < spec.workers:
+            raise UsageError(
+                f"{spec.workers} workers need {spec.workers} GPUs; this machine has {gpus}.",
+                hint="Use fewer workers, or --device cpu.",
+            )
+        return "cpu" if spec.device == "cpu" or gpus < spec.workers else "gpu"
 
     def __enter__(self) -> EmbeddedRay:
         ensure_token()
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
-        try:
-            self._start_fork_server()
-            self._start_ray()
-        except BaseException:
-            self._stop()
-            raise
+        self._start_fork_server()
         return self
 
     def __exit__(
@@ -108,11 +131,17 @@ class EmbeddedRay:
     ) -> None:
         self._stop()
 
+    @property
+    def _worker_runtime_env(self) -> dict[str, Any]:
+        """The runtime environment that makes Ray fork its workers."""
+        client = [sys.executable, "-I", "-S", forkclient.__file__, str(self._socket)]
+        return {"py_executable": shlex.join(client)}
+
     def _start_fork_server(self) -> None:
         """Begin to import what workers need, while Ray starts."""
         request = json.dumps({"address": str(self._socket)})
-        log = (self._folder / "fork-server.log").open("wb")
-        with log:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with (self._logs / "fork-server.log").open("wb") as log:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "orchestrator.cluster.forkserver", request],
                 stdin=subprocess.DEVNULL,
@@ -134,19 +163,21 @@ class EmbeddedRay:
                 object_store_memory=_OBJECT_STORE_BYTES,
                 log_to_driver=False,
                 configure_logging=False,
-                runtime_env=self.worker_runtime_env,
+                runtime_env=self._worker_runtime_env,
             )
         except Exception as err:
             raise UnavailableError(
                 f"Ray did not start: {err}", hint="`--debug` shows where it failed."
             ) from err
         self._address = context.dashboard_url
+        self._session = Path(context["session_dir"])
 
     def _stop(self) -> None:
         if "ray" in sys.modules:
             import ray
 
             ray.shutdown()
+        self._keep_logs()
         if self._server is not None:
             self._server.terminate()
             try:
@@ -155,3 +186,14 @@ class EmbeddedRay:
                 self._server.kill()
                 self._server.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _keep_logs(self) -> None:
+        """Copy what Ray wrote about workers and training; its own folder is temporary."""
+        if self._session is None:
+            return
+        for pattern in _KEPT_LOGS:
+            for file in (self._session / "logs").glob(pattern):
+                with contextlib.suppress(OSError):
+                    target = self._logs / "ray" / file.name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(file, target)

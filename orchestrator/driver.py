@@ -1,0 +1,296 @@
+"""One run, from its request to its record: prepare, train, gather, record."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from orchestrator.catalog.definition import Job
+from orchestrator.data.manifest import Manifest
+from orchestrator.data.prepare import PreparedDataset, prepare
+from orchestrator.data.source import Source
+from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError
+from orchestrator.events import EventLog
+from orchestrator.observer import Observer
+from orchestrator.provenance import Provenance
+from orchestrator.results.report import Report, request_fields, score_fields
+from orchestrator.results.tables import ResultsStore
+from orchestrator.spec import RunSpec
+from orchestrator.states import RunState
+from orchestrator.storage import RunFolder, Storage, write_json
+from orchestrator.tally import Tally, merge
+from orchestrator.training.failure import Failure, clear_failures, first_failure
+from orchestrator.training.monitor import Update
+from orchestrator.training.task import WorkerResult, WorkerTask
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+#: How often news of the run is collected.
+_POLL_S = 0.1
+
+
+class Place(Protocol):
+    """Where a run's workers run."""
+
+    def start(self) -> None:
+        """Bring Ray up, if it isn't."""
+
+    def device(self, spec: RunSpec) -> Literal["cpu", "gpu"]:
+        """Return what the run's workers can compute on."""
+
+    def threads(self, spec: RunSpec) -> int:
+        """Return how many threads each worker computes with."""
+
+    @property
+    def dashboard(self) -> str | None:
+        """Address of the Ray dashboard."""
+
+
+@dataclass(kw_only=True)
+class Driver:
+    """Drives one run."""
+
+    #: What was asked for.
+    spec: RunSpec
+    #: The job.
+    job: Job
+    #: The rows.
+    source: Source
+    #: Where everything is kept.
+    storage: Storage
+    #: Where workers run.
+    place: Place
+    #: Who watches.
+    observer: Observer
+    _phases: dict[str, float] = field(default_factory=dict)
+    _fields: dict[str, Any] = field(default_factory=dict)
+
+    def run(self) -> Report:
+        """Do the run and record it, however it ends.
+
+        Raises:
+            RunFailedError: It failed; the report says why.
+            UsageError: The job or the data turned out to be wrong.
+            UnavailableError: The storage or Ray can't be used.
+            StoppedError: The user interrupted it.
+        """
+        self._began = datetime.now(UTC)
+        self._begin()
+        try:
+            prepared = self._prepare()
+            results = self._train(prepared)
+            self._gather(results, prepared.manifest)
+        except KeyboardInterrupt as err:
+            self._finish(RunState.STOPPED)
+            raise StoppedError(
+                "Stopped.", hint=f"What it left is in {self.folder.path}."
+            ) from err
+        except Exception as err:
+            self._finish(RunState.FAILED, error=_describe(err, first_failure(self.folder)))
+            raise
+        return self._finish(RunState.SUCCEEDED)
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run's folder."""
+        return self.storage.run(self.spec.run_id)
+
+    def _begin(self) -> None:
+        provenance = Provenance.collect(self.job.path)
+        self._fields = {"device": self.spec.device, "versions": provenance.versions}
+        self._request = {"spec": self.spec.to_dict(), "provenance": provenance.to_dict()}
+        write_json(self.folder.spec, self._request)
+        self._enter(RunState.QUEUED)
+
+    def _prepare(self) -> PreparedDataset:
+        self._enter(RunState.PREPARING)
+        with self._phase("prepare"):
+            prepared = prepare(
+                self.spec.dataset,
+                self.source,
+                streams=self.spec.streams,
+                storage=self.storage,
+                progress=lambda split, done, total: self.observer.progress(
+                    f"Sharding {self.spec.dataset} ({split})", done, total
+                ),
+            )
+        mark = prepared.manifest.fingerprint
+        self._fields |= {
+            "dataset_fingerprint": mark,
+            "train_rows": prepared.manifest.rows("train"),
+        }
+        write_json(self.folder.spec, {**self._request, "dataset_fingerprint": mark})
+        return prepared
+
+    def _train(self, prepared: PreparedDataset) -> list[WorkerResult]:
+        with self._phase("start"):
+            self.place.start()
+        if self.place.dashboard:
+            self.observer.dashboard(self.place.dashboard)
+        self._enter(RunState.RUNNING)
+        clear_failures(self.folder)
+        task = self._task(prepared)
+        for rank in range(self.spec.workers):
+            self.folder.tally(rank).unlink(missing_ok=True)
+        _Training(task, self.spec.workers, self._hear).run()
+        results = [WorkerResult.read(self.folder.tally(r)) for r in range(self.spec.workers)]
+        for phase, seconds in results[0].phases.items():
+            self._phases[phase] = self._phases.get(phase, 0.0) + seconds
+        return results
+
+    def _task(self, prepared: PreparedDataset) -> WorkerTask:
+        device = self.place.device(self.spec)
+        self._fields["device"] = device
+        return WorkerTask(
+            spec=self.spec,
+            job_path=self.job.path,
+            dataset=prepared.folder,
+            run=self.folder,
+            device=device,
+            threads=self.place.threads(self.spec),
+        )
+
+    def _gather(self, results: list[WorkerResult], manifest: Manifest) -> None:
+        """Merge what the workers counted, and prove that every test row was counted once."""
+        tallies: dict[int, Tally] = {}
+        for result in results:
+            if twice := tallies.keys() & result.tallies.keys():
+                raise RunFailedError(f"Test streams {sorted(twice)} were evaluated twice.")
+            tallies |= result.tallies
+        total = merge(tallies, classes=len(manifest.classes))
+        if total.rows != manifest.rows("test"):
+            raise RunFailedError(
+                f"{total.rows} test rows were evaluated; there are {manifest.rows('test')}."
+            )
+        history = results[0].history
+        seconds = sum(epoch["seconds"] for epoch in history)
+        self._fields |= {
+            **score_fields(total, manifest.classes),
+            "history": history,
+            "steps": results[0].steps,
+            "train_rows_per_s": manifest.rows("train") * len(history) / seconds,
+        }
+
+    def _finish(self, state: RunState, *, error: dict[str, Any] | None = None) -> Report:
+        """Write the report, then the tables, then the state: the last says that all is there."""
+        now = datetime.now(UTC)
+        report = Report(
+            **{
+                "dataset_fingerprint": "",
+                **request_fields(self.spec),
+                **self._fields,
+                "state": state,
+                "error": error,
+                "phases": self._phases,
+                "started_at": self._began.isoformat(),
+                "finished_at": now.isoformat(),
+                "wall_s": (now - self._began).total_seconds(),
+            }
+        )
+        report.write(self.folder)
+        ResultsStore(storage=self.storage).record(report)
+        self._enter(state)
+        return report
+
+    def _hear(self, update: Update) -> None:
+        """Write news down and pass it on."""
+        if update.kind != "step":
+            details = {"epoch": update.epoch, "step": update.step, **update.metrics}
+            at = datetime.fromtimestamp(update.time_s, UTC)
+            EventLog(path=self.folder.events).append(update.kind, at=at, **details)
+        self.observer.update(update)
+
+    def _enter(self, state: RunState) -> None:
+        EventLog(path=self.folder.events).append("state", state=state.value)
+        self.observer.entered(state)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._phases[name] = time.perf_counter() - began
+
+
+class _Training:
+    """A Ray Train group at work, and the mailbox that its news comes through."""
+
+    def __init__(self, task: WorkerTask, workers: int, hear: Any) -> None:
+        import ray
+
+        from orchestrator.training.monitor import Monitor
+
+        self._hear = hear
+        self._monitor = ray.remote(num_cpus=0)(Monitor).remote()
+        self._trainer = _trainer(task, workers, self._monitor)
+        self._run = task.run
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Train to the end, passing news on.
+
+        Raises:
+            LaunchJobError: What the first worker that failed said.
+        """
+        # In a thread, so that this one hears news and Ctrl-C.
+        thread = threading.Thread(target=self._fit, name="ray-train", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(_POLL_S)
+            self._collect()
+        if self._error is not None:
+            failure = first_failure(self._run)
+            cause = failure.to_error() if failure else RunFailedError(str(self._error))
+            raise cause from self._error
+
+    def _fit(self) -> None:
+        try:
+            self._trainer.fit()
+        except BaseException as err:
+            self._error = err
+
+    def _collect(self) -> None:
+        import ray
+
+        for update in ray.get(self._monitor.drain.remote()):
+            self._hear(update)
+
+
+def _trainer(task: WorkerTask, workers: int, monitor: Any) -> Any:
+    import dataclasses
+
+    from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+    from orchestrator.training.backend import TensorFlowClusterConfig
+    from orchestrator.training.entry import train_worker
+
+    return DataParallelTrainer(
+        train_worker,
+        train_loop_config={"task": dataclasses.replace(task, monitor=monitor)},
+        backend_config=TensorFlowClusterConfig(),
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=task.device == "gpu"),
+        run_config=RunConfig(
+            name=task.spec.run_id,
+            storage_path=str(task.run.ray),
+            failure_config=FailureConfig(max_failures=0),
+        ),
+    )
+
+
+def _describe(err: Exception, failure: Failure | None) -> dict[str, Any]:
+    place = {"rank": failure.rank, "host": failure.host} if failure else {}
+    message = err.message if isinstance(err, LaunchJobError) else str(err)
+    return {
+        "kind": failure.kind if failure else type(err).__name__,
+        "message": message,
+        "hint": getattr(err, "hint", None),
+        **place,
+    }
