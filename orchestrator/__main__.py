@@ -1,0 +1,5 @@
+"""`python -m orchestrator` is `launch-job`."""
+
+from orchestrator.cli.main import main
+
+main()

@@ -1,0 +1,42 @@
+"""launch-job ls: the runs of a storage."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.options import limit_option, output_option, storage_option
+from orchestrator.cli.terminal import ago, duration, percent, print_json, print_table
+from orchestrator.results.runs import RunSummary, list_runs
+from orchestrator.storage import Storage
+
+
+@click.command(epilog="\b\nExamples:\n  launch-job ls\n  launch-job ls -l 5 -o json")
+@limit_option
+@storage_option
+@output_option
+def ls(limit: int, storage: Storage, output: str) -> None:
+    """List runs, newest first."""
+    runs = list_runs(storage, limit=limit)
+    if output == "json":
+        print_json([run.to_dict() for run in runs])
+        return
+    heads = ("RUN", "NAME", "DATASET", ">WORKERS", "STATE", ">EPOCHS", ">ACCURACY", ">TOOK", "ASKED")
+    print_table(
+        heads if any(run.name for run in runs) else [h for h in heads if h != "NAME"],
+        [_row(run, named=any(run.name for run in runs)) for run in runs],
+        empty=f"There are no runs in {storage.path} yet. `launch-job lstm-mnist` makes one.",
+    )
+
+
+def _row(run: RunSummary, *, named: bool) -> list[str]:
+    return [
+        run.run_id,
+        *([run.name or "–"] if named else []),
+        run.dataset,
+        str(run.workers),
+        run.state.value if run.state else "–",
+        f"{run.epochs_done}/{run.epochs}",
+        percent(run.accuracy),
+        duration(run.wall_s),
+        ago(run.started_at),
+    ]

@@ -1,0 +1,143 @@
+"""launch-job: the group of all verbs, and of all jobs, which are commands too.
+
+Nothing is imported before it is needed: the help of the group costs what Click costs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from orchestrator.errors import LaunchJobError, UsageError
+
+#: Verbs: module, command in it, and one line of help.
+VERBS: dict[str, tuple[str, str, str]] = {
+    "submit": ("run", "submit", "Run a job; `launch-job JOB` is the short form."),
+    "ls": ("ls", "ls", "List runs, newest first."),
+    "report": ("report", "report", "Show what came out of a run."),
+    "results": ("results", "results", "Compare the results of all runs in one table."),
+    "jobs": ("catalog", "jobs", "List what can be trained, with its parameters."),
+    "datasets": ("catalog", "datasets", "List what it can be trained on."),
+    "completion": ("completion", "completion", "Print the shell's completion script."),
+}
+
+ALIASES = {"list": "ls", "ps": "ls"}
+
+_EPILOG = """\b
+Examples:
+  launch-job lstm-mnist --workers 4
+  launch-job lstm-mnist --workers 2 --epochs 3 --units 128 --dry-run
+  launch-job ls
+  launch-job report latest
+  launch-job results --job lstm-mnist -o json
+"""
+
+
+class LaunchJob(click.Group):
+    """Finds verbs by name, then jobs of the catalogue."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return every verb and job."""
+        return [*VERBS, *_catalogue_names()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a verb or a job.
+
+        Raises:
+            UsageError: There is no such name; the nearest one is named.
+        """
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name in VERBS:
+            module, attribute, _ = VERBS[name]
+            command = getattr(importlib.import_module(f"orchestrator.cli.{module}"), attribute)
+            assert isinstance(command, click.Command)
+            return command
+        return _job_command(name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections Jobs and Commands."""
+        from orchestrator.catalog import load_catalog
+
+        shelf = load_catalog().jobs
+        jobs = [(job.name, job.summary) for job in shelf.entries.values()]
+        broken = [(name, "(can't be loaded)") for name in shelf.broken]
+        with formatter.section("Jobs"):
+            formatter.write_dl(sorted(jobs + broken))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, _, help_) in VERBS.items()])
+
+
+def _catalogue_names() -> list[str]:
+    from orchestrator.catalog import load_catalog
+
+    shelf = load_catalog().jobs
+    return sorted([*shelf.entries, *shelf.broken])
+
+
+def _job_command(name: str) -> click.Command:
+    from orchestrator.catalog import load_catalog
+    from orchestrator.cli.run import job_command
+
+    shelf = load_catalog().jobs
+    if name not in shelf.entries and name not in shelf.broken:
+        near = difflib.get_close_matches(name, [*VERBS, *ALIASES, *shelf.entries], n=1)
+        raise UsageError(
+            f"There is no job and no command {name!r}.",
+            hint=f"Did you mean {near[0]!r}?" if near else "`launch-job --help` lists them.",
+        )
+    return job_command(shelf.get(name))
+
+
+@click.group(
+    cls=LaunchJob, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(package_name="launch-job", prog_name="launch-job")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+def cli(debug: bool) -> None:
+    """Train Keras models on a Ray cluster: one command, exact results.
+
+    A job without a cluster runs on an embedded Ray on this machine.
+    """
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if args is None else args))
+
+
+def run(args: list[str]) -> int:
+    """Run the command line; return its exit code."""
+    try:
+        result: Any = cli.main(args, prog_name="launch-job", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except LaunchJobError as err:
+        if "--debug" in args:
+            raise
+        _complain(err.message, err.hint)
+        return err.exit_code
+    except click.ClickException as err:
+        err.show()
+        return err.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _complain("Interrupted.", None)
+        return 130
+    except BrokenPipeError:
+        # The reader has gone; what is still buffered has no one to go to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _complain(message: str, hint: str | None) -> None:
+    colour = None if "NO_COLOR" not in os.environ else False
+    click.secho(f"Error: {message}", fg="red", err=True, color=colour)
+    if hint:
+        click.secho(f"  {hint}", err=True, color=colour)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""A run as people follow it: a bar on a terminal, a line an epoch in a pipe."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.terminal import chatter, duration, fixed, percent
+from orchestrator.observer import Observer
+from orchestrator.states import RunState
+from orchestrator.storage import RunFolder
+from orchestrator.training.monitor import Update
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+#: A bar for work in bytes or rows appears when it is this large.
+_WORTH_A_BAR = 1_000_000
+
+
+class TerminalProgress(Observer):
+    """Shows a run on standard error.
+
+    Args:
+        verbose: Show the logs of all ranks as well.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._logs: LogTail | None = None
+        self._bar: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._epochs = self._rows = self._steps = 0
+        self._pace = Pace()
+
+    def note(self, text: str) -> None:
+        """Print a warning in colour."""
+        chatter().print(f"Note: {text}", style="bold yellow", markup=False)
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Show a download, or a preparation that takes a while."""
+        if chatter().is_terminal and (total is None or total > _WORTH_A_BAR):
+            self._advance(what, done, total, "")
+
+    def began(self, run: RunFolder, *, epochs: int, rows: int, steps_per_epoch: int) -> None:
+        """Say which run it is."""
+        self._epochs, self._rows, self._steps = epochs, rows, steps_per_epoch
+        chatter().print(f"Run [bold]{run.run_id}[/]")
+        if self._verbose:
+            self._logs = LogTail(run.logs)
+
+    def entered(self, state: RunState) -> None:
+        """Say what happens next, where it takes a while."""
+        if state is RunState.PREPARING:
+            chatter().print("Preparing data, starting Ray …", style="dim")
+        if state.finished:
+            self.close()
+
+    def dashboard(self, address: str) -> None:
+        """Print the dashboard's address, and where its token is."""
+        from orchestrator.cluster.token import token_path
+
+        chatter().print(
+            f"Dashboard [link=http://{address}]http://{address}[/]"
+            f" [dim](its token: {token_path()})[/]"
+        )
+        chatter().print("Starting workers …", style="dim")
+
+    def update(self, update: Update) -> None:
+        """Show a step or an epoch."""
+        if self._logs is not None:
+            self._logs.print_new()
+        rate = self._pace.rows_per_s(update, rows=self._rows, steps=self._steps)
+        if update.kind in ("step", "first_step") and chatter().is_terminal:
+            self._show_step(update, rate)
+        if update.kind == "epoch":
+            self._show_epoch(update)
+        if update.kind == "evaluating":
+            chatter().print("Evaluating …", style="dim")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._logs is not None:
+            self._logs.print_new()
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+            self._tasks.clear()
+
+    def _show_step(self, update: Update, rate: float | None) -> None:
+        if update.epoch >= self._epochs:
+            return
+        figures = [_metrics(update.metrics)] if update.metrics else []
+        if rate is not None:
+            left = self._rows * self._epochs - self._rows * (
+                update.epoch + update.step / self._steps
+            )
+            figures += [f"{rate:,.0f} rows/s", f"{duration(left / rate)} left"]
+        done = update.epoch * self._steps + update.step
+        what = f"Epoch {update.epoch + 1}/{self._epochs}"
+        self._advance("train", done, self._epochs * self._steps, " · ".join(figures), shown=what)
+
+    def _show_epoch(self, update: Update) -> None:
+        metrics = dict(update.metrics)
+        epoch, seconds = int(metrics.pop("epoch")), metrics.pop("seconds")
+        rows_per_s = metrics.pop("rows_per_s")
+        chatter().print(
+            f"Epoch {epoch}/{self._epochs}  {_metrics(metrics)}  "
+            f"{rows_per_s:,.0f} rows/s  {duration(seconds)}"
+        )
+
+    def _advance(
+        self, key: str, done: int, total: int | None, figures: str, *, shown: str | None = None
+    ) -> None:
+        if self._bar is None:
+            self._bar = _bar()
+            self._bar.start()
+        if key not in self._tasks:
+            for task in self._tasks.values():
+                self._bar.remove_task(task)
+            self._tasks = {key: self._bar.add_task(shown or key, total=total, figures="")}
+        self._bar.update(
+            self._tasks[key],
+            description=shown or key,
+            completed=done,
+            total=total,
+            figures=figures,
+        )
+
+
+class Pace:
+    """Rows a second, from the last two updates that tell a position."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, float] | None = None
+        self._rate: float | None = None
+
+    def rows_per_s(self, update: Update, *, rows: int, steps: int) -> float | None:
+        """Return the smoothed rate, or None before there is one.
+
+        Args:
+            update: The newest update.
+            rows: Rows of an epoch.
+            steps: Steps of an epoch.
+        """
+        if update.kind not in ("first_step", "step"):
+            return self._rate
+        place = rows * (update.epoch + update.step / steps)
+        if self._last is not None and update.time_s > self._last[0]:
+            rate = (place - self._last[1]) / (update.time_s - self._last[0])
+            self._rate = rate if self._rate is None else 0.7 * self._rate + 0.3 * rate
+        self._last = (update.time_s, place)
+        return self._rate
+
+
+class LogTail:
+    """Prints what is added to the logs of the ranks.
+
+    Args:
+        folder: Folder of the logs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Path, int] = {}
+
+    def print_new(self) -> None:
+        """Print the lines that were added since the last call."""
+        for path in sorted(self._folder.glob("rank-*.log")):
+            with path.open(errors="replace") as file:
+                file.seek(self._read.get(path, 0), os.SEEK_SET)
+                for line in file:
+                    chatter().print(f"{path.stem}: {line.rstrip()}", style="dim", markup=False)
+                self._read[path] = file.tell()
+
+
+def _metrics(metrics: Any) -> str:
+    """Return the metrics as text, loss first."""
+    known = {"loss": fixed, "accuracy": percent}
+    ordered = sorted(metrics, key=lambda name: (name != "loss", name != "accuracy", name))
+    return "  ".join(f"{name} {known.get(name, fixed)(metrics[name])}" for name in ordered)
+
+
+def _bar() -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("[dim]{task.percentage:>3.0f}%[/]"),
+        TextColumn("{task.fields[figures]}"),
+        console=chatter(),
+        transient=True,
+    )

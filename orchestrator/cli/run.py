@@ -1,0 +1,157 @@
+"""launch-job JOB: run a job; its typed parameters are the command's options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from orchestrator.catalog import Job, Parameter, load_catalog
+from orchestrator.cli.options import output_option, storage_option
+from orchestrator.errors import UsageError
+from orchestrator.spec import DEFAULT_STREAMS, Device
+from orchestrator.storage import Storage
+
+#: Options of every run, in the order of the help.
+_RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("-w", "--workers", type=int, default=1, show_default=True, help="Workers."),
+    click.option("--dataset", help="Dataset to train on, instead of the job's own."),
+    click.option("--epochs", type=int, help="Passes over the training rows."),
+    click.option("--batch-size", type=int, help="Rows of a global batch, over all workers."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness."),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "gpu"]),
+        default="auto",
+        show_default=True,
+        help="What to compute on; auto takes GPUs if every worker can have one.",
+    ),
+    click.option(
+        "--streams",
+        type=int,
+        default=DEFAULT_STREAMS,
+        show_default=True,
+        help="Streams that rows are dealt into: the most workers there can be.",
+    ),
+    click.option("-n", "--name", help="A name to find the run by."),
+    click.option("--tag", "tags", multiple=True, help="A label to find the run by; repeatable."),
+    click.option(
+        "--data-dir",
+        envvar="LAUNCH_JOB_DATA_DIR",
+        show_envvar=True,
+        help="Folder of the dataset's files; nothing is downloaded then.",
+    ),
+    storage_option,
+    click.option("--dry-run", is_flag=True, help="Show the plan and start nothing."),
+    click.option("-v", "--verbose", is_flag=True, help="Show the logs of all ranks."),
+    output_option,
+)
+
+
+def job_command(job: Job) -> click.Command:
+    """Return the command that runs a job."""
+
+    def callback(**given: Any) -> None:
+        params = {p.name: given.pop(_key(p)) for p in job.parameters}
+        _run(job.name, params, **given)
+
+    command = click.Command(
+        job.name,
+        callback=callback,
+        help=f"{job.summary}\n\nTrains on {job.dataset} for {job.epochs} epochs with a global "
+        f"batch of {job.batch_size} rows, unless told otherwise.",
+        epilog=f"\b\nExamples:\n  launch-job {job.name} --workers 4"
+        f"\n  launch-job {job.name} --workers 2 --epochs 1 --dry-run",
+        params=[_option(p) for p in job.parameters],
+    )
+    options = _run_options()
+    _check_reserved(job, {option.name for option in options if option.name})
+    command.params += options
+    return command
+
+
+def _run_options() -> list[click.Parameter]:
+    holder = click.Command("run")
+    for option in _RUN_OPTIONS:
+        option(holder)
+    return holder.params
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    add_help_option=False,
+    epilog="\b\nExample:\n  launch-job submit lstm-mnist --workers 4",
+)
+@click.argument("job")
+@click.pass_context
+def submit(ctx: click.Context, job: str) -> None:
+    """Run JOB; `launch-job JOB` is the short form."""
+    command = job_command(load_catalog().jobs.get(job))
+    command.main(ctx.args, prog_name=f"launch-job {job}", standalone_mode=False)
+
+
+#: A job's parameter may be called like an option of every run; this keeps them apart.
+_PREFIX = "param_"
+
+
+def _key(parameter: Parameter) -> str:
+    return _PREFIX + parameter.name
+
+
+def _option(parameter: Parameter) -> click.Option:
+    flag = f"--{parameter.name.replace('_', '-')}"
+    kind: Any = click.Choice(parameter.choices) if parameter.choices else parameter.kind
+    switch = parameter.kind is bool
+    return click.Option(
+        [f"{flag}/--no-{flag[2:]}" if switch else flag, _key(parameter)],
+        type=None if switch else kind,
+        default=parameter.default,
+        show_default=True,
+        help=parameter.help,
+    )
+
+
+def _run(
+    job: str,
+    params: dict[str, Any],
+    *,
+    dry_run: bool,
+    verbose: bool,
+    output: str,
+    storage: Storage,
+    device: Device,
+    **wanted: Any,
+) -> None:
+    from orchestrator.cli.progress import TerminalProgress
+    from orchestrator.cli.report import print_ending
+    from orchestrator.cli.terminal import print_json
+    from orchestrator.launch import prepare_request, run_embedded
+
+    observer = TerminalProgress(verbose=verbose)
+    try:
+        request = prepare_request(
+            job, params=params, storage=str(storage.path), device=device, observer=observer, **wanted
+        )
+        if dry_run:
+            from orchestrator.cli.plan import print_plan
+
+            print_plan(request, output)
+            return
+        report = run_embedded(request, observer)
+    finally:
+        observer.close()
+    if output == "json":
+        print_json(report.to_dict())
+    else:
+        print_ending(report, storage)
+
+
+def _check_reserved(job: Job, taken: set[str]) -> None:
+    """Refuse a job whose parameter is called like an option of every run."""
+    for parameter in job.parameters:
+        if parameter.name in taken:
+            raise UsageError(
+                f"{job.path}: parameter {parameter.name!r} is an option of every run.",
+                hint="Call it something else.",
+            )

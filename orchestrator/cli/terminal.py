@@ -1,0 +1,121 @@
+"""What the command line prints with: colour and tables on a terminal, plain text in a pipe.
+
+Data goes to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@cache
+def chatter() -> Console:
+    """Return the console for people: standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@cache
+def output() -> Console:
+    """Return the console for data: standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_json(value: object) -> None:
+    """Print data as JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    """Print a table; in a pipe, aligned columns without lines, colour or cut-off text.
+
+    Args:
+        columns: Heads of the columns; one that begins with `>` is aligned to the right.
+        rows: Text of each cell.
+        empty: What to say, to people, where there is no row.
+    """
+    if not rows:
+        chatter().print(empty, style="dim")
+        return
+    heads = [head.removeprefix(">") for head in columns]
+    right = [head.startswith(">") for head in columns]
+    if output().is_terminal:
+        _print_rich(heads, right, rows)
+        return
+    widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
+    for line in (heads, *rows):
+        cells = (
+            cell.rjust(width) if aligned else cell.ljust(width)
+            for cell, width, aligned in zip(line, widths, right, strict=True)
+        )
+        click.echo("  ".join(cells).rstrip())
+
+
+def _print_rich(
+    heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]
+) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for head, aligned in zip(heads, right, strict=True):
+        table.add_column(head, justify="right" if aligned else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, style=STATE_STYLES.get(cell, "")) for cell in row))
+    output().print(table)
+
+
+#: Colours of the states of a run.
+STATE_STYLES: Mapping[str, str] = {
+    "SUCCEEDED": "green",
+    "RUNNING": "cyan",
+    "PREPARING": "cyan",
+    "QUEUED": "cyan",
+    "FAILED": "red",
+    "STOPPED": "yellow",
+    "LOST": "magenta",
+}
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: `8.4 s`, `3 m 20 s`, `2 h 05 m`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} m"
+
+
+def ago(then: datetime, now: datetime | None = None) -> str:
+    """Return how long ago something was: `5 min ago`, or its date after a week."""
+    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit} ago" if unit != "d" or count < 8 else then.date().isoformat()
+    return "just now"
+
+
+def percent(part: float | None) -> str:
+    """Return a part as a percentage, or a dash."""
+    return "–" if part is None else f"{100 * part:.2f}%"
+
+
+def fixed(value: Any, digits: int = 4) -> str:
+    """Return a number with a fixed number of digits, or a dash."""
+    return "–" if value is None else f"{value:.{digits}f}"

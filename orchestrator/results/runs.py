@@ -1,0 +1,78 @@
+"""The runs of a storage, as their folders tell."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.events import Event, EventLog
+from orchestrator.results.report import Report
+from orchestrator.spec import RunSpec
+from orchestrator.states import RunState
+from orchestrator.storage import RunFolder, Storage, read_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """One run in a list."""
+
+    #: Identifier.
+    run_id: str
+    #: Name given by the user.
+    name: str | None
+    #: Name of the job.
+    job: str
+    #: Name of the dataset.
+    dataset: str
+    #: Workers.
+    workers: int
+    #: Where it stands.
+    state: RunState | None
+    #: Epochs that are done.
+    epochs_done: int
+    #: Epochs that were asked for.
+    epochs: int
+    #: When it was asked for.
+    started_at: datetime
+    #: Seconds that it took, or has taken so far.
+    wall_s: float
+    #: Part of the test rows that were classified rightly, if it was evaluated.
+    accuracy: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {**asdict(self), "started_at": self.started_at.isoformat()}
+
+
+def list_runs(storage: Storage, *, limit: int) -> list[RunSummary]:
+    """Return the newest runs, newest first; only their folders are read."""
+    return [summarise(storage.run(i)) for i in reversed(storage.run_ids()[-limit:])]
+
+
+def summarise(run: RunFolder) -> RunSummary:
+    """Sum up a run from its folder."""
+    spec = RunSpec.from_dict(read_json(run.spec)["spec"], where=str(run.spec))
+    events = EventLog(path=run.events).read()
+    state = _last_state(events)
+    began = events[0].time if events else datetime.now(UTC)
+    ended = events[-1].time if state and state.finished else datetime.now(UTC)
+    done = [e.details["epoch"] for e in events if e.event == "epoch"]
+    return RunSummary(
+        run_id=run.run_id,
+        name=spec.name,
+        job=spec.job,
+        dataset=spec.dataset,
+        workers=spec.workers,
+        state=state,
+        epochs_done=max(done, default=0),
+        epochs=spec.epochs,
+        started_at=began,
+        wall_s=(ended - began).total_seconds(),
+        accuracy=Report.read(run).accuracy if run.report.is_file() else None,
+    )
+
+
+def _last_state(events: list[Event]) -> RunState | None:
+    states = [e.details["state"] for e in events if e.event == "state"]
+    return RunState(states[-1]) if states else None
