@@ -33,7 +33,7 @@ check: $(INSTALLED)  ## Lint, check format, types and the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: $(INSTALLED)  ## Format the code and mend what lint can mend by itself
 	@$(BIN)/ruff check --fix .

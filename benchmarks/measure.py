@@ -124,9 +124,8 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> No
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     print(f"\n{title}")
     for row in (header, *rows):
-        first, *rest = (cell for cell in row)
-        cells = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:]))]
-        print("  ".join(cells).rstrip())
+        _, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join([row[0].ljust(widths[0]), *rest]).rstrip())
 
 
 def report(
@@ -154,11 +153,12 @@ def report(
         [(who, *(f"{v:,.2f}" for v in (s.median, s.min, s.max))) for who, s in spreads.items()],
     )
     ratios = {pair: compare(values[pair[0]], values[pair[1]]) for pair in targets}
-    show(
-        "ratios, round by round",
-        ("", "median", "min", "max", "target", ""),
-        [_verdict(pair, ratio, targets[pair]) for pair, ratio in ratios.items()],
-    )
+    if ratios:
+        show(
+            "ratios, round by round",
+            ("", "median", "min", "max", "target", ""),
+            [_verdict(pair, ratio, targets[pair]) for pair, ratio in ratios.items()],
+        )
     _keep(name, unit, values, ratios)
     met = all(target is None or target.met(ratios[pair]) for pair, target in targets.items())
     return 0 if met else 1
