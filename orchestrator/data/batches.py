@@ -6,6 +6,7 @@ rows as for a hundred, and a step is then a slice of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,10 +19,14 @@ from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.shards import open_stream
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 #: Bytes to gather at a time: enough rows to make calls cheap, few enough to stay in the cache.
 _GATHER_BYTES = 2 << 20
+
+#: Where arrays have to begin for TensorFlow to take them over without a copy.
+_ALIGNMENT_BYTES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +107,12 @@ class StepReader:
         self, permutations: Mapping[int, NDArray[Any]], first: int, last: int
     ) -> dict[str, NDArray[Any]]:
         """Copy the worker's rows of steps `first` … `last` − 1 together, in the epoch's order."""
-        import numpy as np
-
         order, size = self.plan.order, self.plan.batch_size
         begin, end = first * size, min(last * size, order.rows)
         before = order.rows_before(begin, worker=self.worker)
         count = order.rows_before(end, worker=self.worker) - before
         out = {
-            name: np.empty((count, *rows.shape[1:]), rows.dtype)
+            name: _empty((count, *rows.shape[1:]), rows.dtype)
             for name, rows in self.any_row().items()
         }
         for place, (stream, columns) in enumerate(self._streams.items()):
@@ -174,3 +177,13 @@ def evaluation_batches(
 def _rounds(order: RowOrder, row: int, stream: int) -> int:
     """Return how many of the rows 0 … row − 1 of an epoch lie in a stream."""
     return max(0, -(-(row - stream) // order.streams))
+
+
+def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an uninitialized array that TensorFlow can take over without a copy."""
+    import numpy as np
+
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + _ALIGNMENT_BYTES, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT_BYTES
+    return room[start : start + size].view(dtype).reshape(shape)

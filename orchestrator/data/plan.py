@@ -71,16 +71,20 @@ class TrainingPlan:
     @property
     def every_worker_has_rows(self) -> bool:
         """Whether each worker holds at least one row of every step."""
+        # Whole steps repeat their shares after S steps at the latest, since S · B rows are B
+        # rounds; only the last step may be another.
         last = self.steps_per_epoch - 1
-        steps = (0, last - 1, last) if last else (0,)
         return all(
-            self.rows_of_worker(max(step, 0), worker=worker)
+            self.rows_of_worker(step, worker=worker)
             for worker in range(self.workers)
-            for step in steps
+            for step in (*range(min(last, self.streams)), last)
         )
 
     def rows_of_worker(self, step: int, *, worker: int) -> int:
-        """Return how many rows of a step a worker holds (0 is possible in the last step)."""
+        """Return how many rows of a step a worker holds.
+
+        0 is possible: in the last step, and elsewhere if the workers' numbers of streams differ.
+        """
         first = step * self.batch_size
         end = first + self.rows_of_step(step)
         order = self.order

@@ -1,11 +1,12 @@
 """The input of `fit`: each step's rows of this worker, and the worker's share of the batch.
 
-Python hands TensorFlow many steps at a time, and TensorFlow's own threads cut them into steps:
-one call into Python a step would cost more than gathering its rows.
+Python hands TensorFlow stacks of steps, and TensorFlow's own threads take the steps from them: a
+call into Python for each step would cost more than gathering its rows.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from numpy.typing import NDArray
 
-#: Gathers and steps that are kept ready. Steps are slices of a gather, so they take no memory.
-_READY_GATHERS, _READY_STEPS = 2, 8
+#: Features, labels and shares of several steps; the first dimension of each is the step.
+_Steps = tuple[Any, "NDArray[Any]", "NDArray[Any]"]
+
+#: Stacks that are kept ready. Steps need no queue of their own: taking one off costs microseconds.
+_READY_STACKS = 2
 
 
 def features_of(manifest: Manifest, columns: Mapping[str, Any]) -> Any:
@@ -44,50 +48,42 @@ def step_dataset(reader: StepReader, *, epoch: int = 0, step: int = 0) -> tf.dat
     """
     import tensorflow as tf
 
-    def generate() -> Iterator[tuple[dict[str, NDArray[Any]], NDArray[Any], NDArray[Any]]]:
+    def generate() -> Iterator[_Steps]:
         for gathered in reader.gathers(epoch=epoch, step=step):
-            yield _gathered(reader, gathered)
+            yield from _alike(reader, gathered)
 
-    def cut(rows: Any, bounds: tf.Tensor, shares: tf.Tensor) -> tf.data.Dataset:
-        steps = tf.data.Dataset.from_tensor_slices((bounds, shares))
-        return steps.map(lambda bound, share: (*_slice(rows, bound), share))
-
-    def _slice(rows: Any, bound: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        cut = {name: column[bound[0] : bound[1]] for name, column in rows.items()}
-        return features_of(reader.manifest, cut), cut[reader.manifest.label.name]
-
-    gathers = tf.data.Dataset.from_generator(generate, output_signature=_signature(reader.manifest))
+    stacks = tf.data.Dataset.from_generator(generate, output_signature=_signature(reader.manifest))
     return (
-        gathers.prefetch(_READY_GATHERS)
-        .flat_map(cut)
+        stacks.prefetch(_READY_STACKS)
+        .unbatch()
         .apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-        .prefetch(_READY_STEPS)
     )
 
 
-def _gathered(
-    reader: StepReader, gathered: StepRows
-) -> tuple[dict[str, NDArray[Any]], NDArray[Any], NDArray[Any]]:
-    """Return the rows of several steps, the bounds of each step in them, and its share."""
+def _alike(reader: StepReader, gathered: StepRows) -> Iterator[_Steps]:
+    """Yield stacks of successive steps that have the same number of rows."""
     import numpy as np
 
-    plan, sizes = reader.plan, np.array(gathered.sizes)
-    ends = np.cumsum(sizes)
-    # A step without rows borrows the row before it, or the one after it.
-    starts = np.where(sizes > 0, ends - sizes, np.maximum(ends - 1, 0))
-    bounds = np.stack([starts, np.maximum(ends, 1)], axis=1)
-    whole = [plan.rows_of_step(gathered.first + at) for at in range(len(sizes))]
-    shares = (sizes * plan.workers / np.array(whole)).astype(np.float32)
-    held = gathered.columns if ends[-1] else reader.any_row()
-    names = [column.name for column in (*reader.manifest.features, reader.manifest.label)]
-    return {name: held[name] for name in names}, bounds, shares
+    plan, step, at = reader.plan, gathered.first, 0
+    for size, group in itertools.groupby(gathered.sizes):
+        count = len(list(group))
+        held = {name: rows[at : at + count * size] for name, rows in gathered.columns.items()}
+        if not size:
+            held = {name: np.repeat(row, count, 0) for name, row in reader.any_row().items()}
+        stacked = {n: rows.reshape(count, -1, *rows.shape[1:]) for n, rows in held.items()}
+        whole = np.array([plan.rows_of_step(s) for s in range(step, step + count)])
+        shares = (size * plan.workers / whole).astype(np.float32)
+        yield features_of(reader.manifest, stacked), stacked[reader.manifest.label.name], shares
+        step, at = step + count, at + count * size
 
 
-def _signature(manifest: Manifest) -> tuple[dict[str, Any], tf.TensorSpec, tf.TensorSpec]:
+def _signature(manifest: Manifest) -> tuple[Any, tf.TensorSpec, tf.TensorSpec]:
+    """Return the form of a stack: `(steps, rows, *shape)`, `(steps, rows)` and `(steps,)`."""
     import tensorflow as tf
 
-    rows = {
-        column.name: tf.TensorSpec((None, *column.shape), column.dtype)
+    specs = {
+        column.name: tf.TensorSpec((None, None, *column.shape), column.dtype)
         for column in (*manifest.features, manifest.label)
     }
-    return rows, tf.TensorSpec((None, 2), tf.int64), tf.TensorSpec((None,), tf.float32)
+    share = tf.TensorSpec((None,), tf.float32)
+    return features_of(manifest, specs), specs[manifest.label.name], share
