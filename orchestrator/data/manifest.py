@@ -92,13 +92,12 @@ class Manifest:
         Raises:
             UnavailableError: It isn't there, or is damaged.
         """
-        values = read_json(folder / MANIFEST_FILE)
         try:
-            return cls.from_dict(values)
-        except (KeyError, TypeError, AttributeError) as err:
+            return cls.from_dict(read_json(folder / MANIFEST_FILE))
+        except (KeyError, TypeError, AttributeError, UnavailableError) as err:
             raise UnavailableError(
-                f"{folder / MANIFEST_FILE} is damaged: {err}.",
-                hint=f"Remove {folder}; it is prepared anew by the next run.",
+                f"{folder / MANIFEST_FILE} is missing or damaged: {err}.",
+                hint=f"Remove {folder}; the next run prepares it anew.",
             ) from err
 
 

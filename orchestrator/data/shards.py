@@ -38,7 +38,12 @@ def write_shard(path: Path, columns: Sequence[Column], arrays: Mapping[str, NDAr
     batch = pa.record_batch(
         [_to_arrow(c, arrays[c.name]) for c in columns], schema=pa.schema(fields)
     )
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+    # A stream may hold 2^31 elements and more, which IPC refuses unless it is told otherwise.
+    options = pa.ipc.IpcWriteOptions(allow_64bit=True)
+    with (
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_file(file, batch.schema, options=options) as writer,
+    ):
         writer.write_batch(batch)
 
 

@@ -46,7 +46,8 @@ class Source:
     """A dataset that is ready to be read.
 
     Raises:
-        ValueError: The label is not a scalar column, or `train` or `test` is missing.
+        ValueError: The label is not a scalar integer column, two columns have one name, or
+            `train` or `test` is missing.
     """
 
     #: Model inputs.
@@ -65,6 +66,10 @@ class Source:
     def __post_init__(self) -> None:
         if self.label.shape:
             raise ValueError(f"the label must be a scalar, not of shape {self.label.shape}")
+        if not self.label.dtype.startswith(("int", "uint")):
+            raise ValueError(f"the label must be an integer, not {self.label.dtype}")
+        if len({column.name for column in self.columns}) <= len(self.features):
+            raise ValueError(f"columns share a name: {[column.name for column in self.columns]}")
         if not {"train", "test"} <= set(self.splits):
             raise ValueError(f"splits train and test are needed, not {sorted(self.splits)}")
 
