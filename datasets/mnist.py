@@ -25,6 +25,7 @@ FILES = {
             "train-labels-idx1-ubyte.gz",
             "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         ),
+        rows=60_000,
     ),
     "test": IdxPair(
         images=_file(
@@ -35,6 +36,7 @@ FILES = {
             "t10k-labels-idx1-ubyte.gz",
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
+        rows=10_000,
     ),
 }
 

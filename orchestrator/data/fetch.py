@@ -1,26 +1,23 @@
-"""Files of public datasets: from the user's folder, from the cache, or from a mirror.
+"""Files of public datasets: from the user's folder, or from the cache, or from a mirror.
 
 A file is known by the SHA-256 of its uncompressed bytes, since mirrors compress differently.
-Downloads go through Pooch, which keeps the cache; its downloader here continues a partial file.
+Pooch keeps the cache.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
 
+from orchestrator.data.download import CONNECT_S, resuming
 from orchestrator.data.idx import decompress
 from orchestrator.data.source import SourceContext
-from orchestrator.errors import DataUnavailableError, LaunchJobError, UsageError
+from orchestrator.errors import DataUnavailableError, UsageError
 from orchestrator.storage import storage_errors
-
-#: Seconds to wait for a mirror to answer, and for each further piece of data.
-_TIMEOUT_S = (5, 30)
-
-_PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,139 +32,144 @@ class RemoteFile:
     mirrors: tuple[str, ...]
 
 
-def fetch(file: RemoteFile, context: SourceContext, *, folder: str) -> bytes:
-    """Return the uncompressed bytes of a file, verified.
+def fetch(file: RemoteFile, context: SourceContext, *, folder: str) -> Callable[[], bytes]:
+    """Bring a file to this machine if it isn't here, and return a function that reads it.
+
+    If the user named a folder, the file comes from there and from nowhere else. What is in the
+    cache was verified when it came, and is verified again when it is read; if it has been damaged
+    meanwhile, it is fetched anew.
 
     Args:
         file: The file.
         context: Where the user's files and the cache are.
         folder: Name of the dataset's folder in the cache.
 
+    Returns:
+        A function that returns the file's uncompressed bytes, verified.
+
     Raises:
         UsageError: The user's folder lacks the file, or has another one under its name.
         DataUnavailableError: No mirror serves it; the message names what was tried.
+        UnavailableError: The cache can't be written.
     """
     if context.data_dir is not None:
-        return _from_user(file, context.data_dir)
+        path = _named_by_user(file, context.data_dir)
+        read_verified(path, file)
+        return partial(read_verified, path, file)
     cache = context.cache_dir / folder
-    cached = cache / file.name
-    if cached.is_file():
-        try:
-            return _verified(cached, file)
-        except UsageError:  # Damaged since it was fetched: fetch it again.
-            cached.unlink()
-    return _from_mirrors(file, cache, context)
+    if not (cache / file.name).is_file():
+        _download(file, cache, context)
+    return partial(_read_cached, file, cache, context)
 
 
-def _from_user(file: RemoteFile, folder: Path) -> bytes:
-    """Read a file from the folder the user named: from nowhere else, since they named it."""
+def read_verified(path: Path, file: RemoteFile) -> bytes:
+    """Return the uncompressed bytes of a local copy of a file.
+
+    Raises:
+        UsageError: It is damaged, or another file.
+    """
+    with storage_errors(path):
+        data = decompress(path.read_bytes(), where=str(path))
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != file.sha256:
+        raise UsageError(
+            f"{path} is not the file it should be, or damaged: the SHA-256 of its {len(data)} "
+            f"uncompressed bytes is {digest}; expected {file.sha256}.",
+            hint="Fetch the file again, or name another folder with --data-dir.",
+        )
+    return data
+
+
+def _named_by_user(file: RemoteFile, folder: Path) -> Path:
     for name in (file.name, file.name.removesuffix(".gz")):
         if (folder / name).is_file():
-            return _verified(folder / name, file)
+            return folder / name
     raise UsageError(
         f"{folder} has no {file.name}.",
         hint="Name the folder of the dataset's files with --data-dir, or leave it out.",
     )
 
 
-def _verified(path: Path, file: RemoteFile) -> bytes:
-    with storage_errors(path):
-        data = decompress(path.read_bytes(), where=str(path))
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != file.sha256:
-        raise UsageError(
-            f"{path} is not the file it should be: the SHA-256 of its content is {digest}, "
-            f"not {file.sha256}.",
-            hint="Fetch the file again, or name another folder with --data-dir.",
-        )
-    return data
+def _read_cached(file: RemoteFile, cache: Path, context: SourceContext) -> bytes:
+    path = cache / file.name
+    if path.is_file():
+        with contextlib.suppress(UsageError):
+            return read_verified(path, file)
+    path.unlink(missing_ok=True)
+    _download(file, cache, context)
+    return read_verified(path, file)
 
 
-def _from_mirrors(file: RemoteFile, cache: Path, context: SourceContext) -> bytes:
-    import pooch
+def _download(file: RemoteFile, cache: Path, context: SourceContext) -> None:
+    """Put a verified file into the cache."""
     import requests
 
-    tried = [f"{cache} (not there)"]
-    pooch.get_logger().setLevel("ERROR")
-    for mirror in file.mirrors:
-        url = f"{mirror.rstrip('/')}/{file.name}"
-        try:
-            path = pooch.retrieve(
-                url,
-                known_hash=None,  # Verified below, uncompressed.
-                fname=file.name,
-                path=cache,
-                downloader=_resuming(file, cache, context),
-            )
-            return _verified(Path(path), file)
-        except (requests.RequestException, OSError, LaunchJobError) as err:
-            (cache / file.name).unlink(missing_ok=True)
-            tried.append(f"{url} ({_short(err)})")
+    tried = [f"{cache / file.name} (not there)"]
+    with storage_errors(cache), _alone(cache):
+        if (cache / file.name).is_file():  # Another process fetched it meanwhile.
+            return
+        for mirror in file.mirrors:
+            url = f"{mirror.rstrip('/')}/{file.name}"
+            try:
+                _from_mirror(url, file, cache, context)
+                return
+            except UsageError:
+                tried.append(f"{url} (serves another or a damaged file)")
+            except requests.RequestException as err:
+                tried.append(f"{url} ({_in_short(err)})")
     raise DataUnavailableError(
         f"Can't get {file.name}. Tried: {'; '.join(tried)}.",
         hint="Fetch it elsewhere and name its folder with --data-dir.",
     )
 
 
-def _resuming(
-    file: RemoteFile, cache: Path, context: SourceContext
-) -> Callable[[str, IO[bytes] | str, Any], None]:
-    """Return a downloader for Pooch that goes on where an earlier download was cut off."""
+def _from_mirror(url: str, file: RemoteFile, cache: Path, context: SourceContext) -> None:
+    import pooch
 
-    def download(url: str, output: IO[bytes] | str, _: Any) -> None:
-        partial = cache / f"{file.name}.partial"
-        _download(url, partial, lambda done, total: context.progress(file.name, done, total))
-        data = partial.read_bytes()
-        if isinstance(output, str):
-            Path(output).write_bytes(data)
-        else:
-            output.write(data)
-        partial.unlink()
+    pooch.get_logger().setLevel("ERROR")
+    progress = partial(context.progress, f"Downloading {file.name}")
+    # Pooch's own check is of the bytes as served; ours, below, of the uncompressed ones.
+    arrived = pooch.retrieve(
+        url,
+        known_hash=None,
+        fname=f".{file.name}.unverified",
+        path=cache,
+        downloader=resuming(cache, progress),
+    )
+    try:
+        read_verified(Path(arrived), file)
+    except UsageError:
+        Path(arrived).unlink()
+        raise
+    Path(arrived).rename(cache / file.name)
 
-    return download
 
+@contextlib.contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Let one process at a time download into a folder: two would spoil each other's partial file.
 
-def _download(url: str, partial: Path, progress: Callable[[int, int | None], None]) -> None:
-    """Fetch an address into a file, continuing it if the server can.
-
-    Raises:
-        requests.RequestException: The server can't be reached, refuses, or breaks off.
+    The lock goes with the process that holds it, however that ends.
     """
-    import requests
+    import fcntl
 
-    have = partial.stat().st_size if partial.exists() else 0
-    headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {}
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response:
-        if response.status_code == requests.codes.requested_range_not_satisfiable:
-            partial.unlink()  # Longer than the file: it was another one.
-            return _download(url, partial, progress)
-        response.raise_for_status()
-        if response.status_code != requests.codes.partial_content:
-            have = 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        with partial.open("ab" if have else "wb") as out:
-            for piece in response.iter_content(_PIECE_BYTES):
-                out.write(piece)
-                have += len(piece)
-                progress(have, total)
-        if total is not None and have < total:
-            raise requests.ConnectionError(f"broke off after {have} of {total} bytes")
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
-def _short(err: BaseException) -> str:
+def _in_short(err: Exception) -> str:
     """Say in a few words why a mirror failed; the libraries say it in a paragraph."""
     import requests
 
-    kinds: Sequence[tuple[type[BaseException], str]] = (
-        (requests.exceptions.SSLError, "no secure connection"),
-        (requests.exceptions.Timeout, "no answer in time"),
-    )
-    for kind, words in kinds:
-        if isinstance(err, kind):
-            return words
     if isinstance(err, requests.HTTPError) and err.response is not None:
         return f"HTTP {err.response.status_code}"
+    if isinstance(err, requests.exceptions.ConnectTimeout):
+        return f"no answer within {CONNECT_S} s"
+    if isinstance(err, requests.exceptions.SSLError):
+        return "no secure connection"
+    if isinstance(err, requests.exceptions.ChunkedEncodingError) or "broke off" in str(err):
+        return "broke off"
     if isinstance(err, requests.ConnectionError):
-        return "not reachable" if "broke off" not in str(err) else str(err)
-    return str(err)
+        return "not reachable"
+    return type(err).__name__

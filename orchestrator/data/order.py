@@ -45,7 +45,9 @@ def deal_block(*, block: int, rows: int, streams: int, seed: int) -> NDArray[np.
     import numpy as np
 
     rounds, rest = divmod(rows, streams)
-    bits = np.random.Philox(np.random.SeedSequence((seed, block))).random_raw((rounds + 1) * streams)
+    bits = np.random.Philox(np.random.SeedSequence((seed, block))).random_raw(
+        (rounds + 1) * streams
+    )
     bits = bits.reshape(rounds + 1, streams)
     full = np.argsort(bits[:rounds], axis=1, kind="stable").reshape(-1)
     last = np.argsort(bits[rounds, :rest], kind="stable")
