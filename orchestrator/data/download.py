@@ -23,7 +23,8 @@ _READ_S = 30
 #: Times to go on after the server broke off, as long as each brings the file forward.
 _CONTINUATIONS = 5
 
-_PIECE_BYTES = 256 * 1024
+#: Bytes to write at a time. A piece that the server breaks off in is lost, so it is small.
+_PIECE_BYTES = 16 * 1024
 
 #: Called with (bytes done, bytes in all or None).
 Progress = Callable[[int, int | None], None]

@@ -1,0 +1,161 @@
+"""The datasets that ship with launch-job, loaded as a run loads them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.catalog import Dataset
+from orchestrator.catalog.discovery import builtin_content, load_entry
+from orchestrator.data.fetch import RemoteFile
+from orchestrator.data.idx_dataset import IdxPair, idx_source
+from orchestrator.data.manifest import ROW_COLUMN
+from orchestrator.data.prepare import prepare
+from orchestrator.data.shards import open_stream
+from orchestrator.data.source import Batch, Source, SourceContext
+from orchestrator.errors import UsageError
+from orchestrator.storage import Storage
+
+
+def load(name: str, context: SourceContext) -> Source:
+    return load_entry(builtin_content() / "datasets" / f"{name}.py", Dataset).load(context)
+
+
+def rows(source: Source, split: str) -> Batch:
+    batches = list(source.splits[split].read())
+    return {n: np.concatenate([batch[n] for batch in batches]) for n in batches[0]}
+
+
+@pytest.fixture
+def offline(tmp_path) -> SourceContext:
+    return SourceContext(data_dir=None, cache_dir=tmp_path / "cache")
+
+
+@pytest.fixture
+def users(mnist_dir, tmp_path) -> SourceContext:
+    return SourceContext(data_dir=mnist_dir, cache_dir=tmp_path / "cache")
+
+
+def test_mnist_is_the_published_one(users):
+    source = load("mnist", users)
+    train, test = rows(source, "train"), rows(source, "test")
+    assert train["image"].shape == (60_000, 28, 28)
+    assert test["image"].shape == (10_000, 28, 28)
+    assert train["label"][:8].tolist() == [5, 0, 4, 1, 9, 2, 1, 3]
+    assert test["label"][:8].tolist() == [7, 2, 1, 0, 4, 1, 4, 9]
+    assert np.bincount(train["label"]).tolist() == [
+        5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949,
+    ]  # fmt: skip
+    assert round(train["image"].mean() / 255, 4) == 0.1307
+
+
+def test_mnist_is_the_same_after_preparing(users, tmp_path):
+    source = load("mnist", users)
+    prepared = prepare("mnist", source, streams=8, storage=Storage.at(str(tmp_path)))
+    test = rows(source, "test")
+    for stream in range(8):
+        held = open_stream(prepared.folder, prepared.manifest, "test", stream)
+        np.testing.assert_array_equal(held["image"], test["image"][held[ROW_COLUMN]])
+        np.testing.assert_array_equal(held["label"], test["label"][held[ROW_COLUMN]])
+    # Each stream is a fair sample: the share of each digit is near that of the whole.
+    shares = [
+        np.bincount(open_stream(prepared.folder, prepared.manifest, "train", s)["label"]) / 7500
+        for s in range(8)
+    ]
+    assert np.ptp(shares, axis=0).max() < 0.025
+
+
+def test_mnist_with_labels_in_place_of_images_is_refused(mnist_dir, tmp_path):
+    folder = tmp_path / "mislabelled"
+    shutil.copytree(mnist_dir, folder)
+    shutil.copy(folder / "t10k-labels-idx1-ubyte.gz", folder / "t10k-images-idx3-ubyte.gz")
+    with pytest.raises(UsageError, match=r"t10k-images-idx3-ubyte\.gz is not the file"):
+        load("mnist", SourceContext(data_dir=folder, cache_dir=tmp_path / "cache"))
+
+
+def test_mnist_names_a_stand_in(users):
+    entry = load_entry(builtin_content() / "datasets" / "mnist.py", Dataset)
+    assert entry.offline == "digits"
+    assert entry.summary
+    assert load_entry(builtin_content() / "datasets" / "digits.py", Dataset).offline is None
+
+
+def test_digits_look_like_mnist(offline):
+    source = load("digits", offline)
+    train, test = rows(source, "train"), rows(source, "test")
+    assert (source.splits["train"].rows, source.splits["test"].rows) == (1437, 360)
+    assert train["image"].shape == (1437, 28, 28)
+    assert train["image"].dtype == np.uint8
+    assert (train["image"].min(), train["image"].max()) == (0, 255)
+    assert 30 < train["image"].mean() < 45  # MNIST: 33
+    assert np.ptp(np.bincount(test["label"])) <= 2
+    assert not offline.cache_dir.exists()
+
+
+def test_digits_have_their_mass_in_the_middle(offline):
+    images = rows(load("digits", offline), "train")["image"].astype(float)
+    for axis in (1, 2):
+        places = (images.sum(3 - axis) @ np.arange(28)) / images.sum((1, 2))
+        assert np.abs(places - 13.5).max() <= 0.5 + 1e-9
+
+
+def test_digits_are_split_without_overlap_and_the_same_each_time(offline):
+    first, again = load("digits", offline), load("digits", offline)
+    assert first.digest == again.digest
+    images = np.concatenate([rows(first, name)["image"] for name in ("train", "test")])
+    assert len({image.tobytes() for image in images}) > 1790  # A few are alike in the original.
+    np.testing.assert_array_equal(rows(first, "test")["image"], rows(again, "test")["image"])
+
+
+def test_digits_are_enlarged_evenly():
+    path = builtin_content() / "datasets" / "digits.py"
+    spec = importlib.util.spec_from_file_location("digits_under_test", path)
+    assert spec is not None
+    assert spec.loader is not None
+    digits = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(digits)
+    full = digits.enlarged(np.full((1, 8, 8), 16))
+    assert full.shape == (1, 20, 20)
+    assert set(full.ravel().tolist()) == {255}
+    slope = digits.enlarged(np.tile(np.arange(8) * 2, (1, 8, 1)))[0]
+    assert (slope == slope[0]).all()
+    assert (np.diff(slope[0].astype(int)) >= 0).all()
+    assert slope[0, 0] == 0
+    assert slope[0, -1] == round(14 * 255 / 16)
+
+
+def idx_file(folder: Path, name: str, array: np.ndarray) -> RemoteFile:
+    sizes = np.array(array.shape, ">u4").tobytes()
+    data = bytes((0, 0, 8, array.ndim)) + sizes + array.astype(np.uint8).tobytes()
+    (folder / name).write_bytes(gzip.compress(data))
+    return RemoteFile(name=name, sha256=hashlib.sha256(data).hexdigest(), mirrors=())
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (np.zeros((3, 28, 28)), np.zeros(2), "images.gz has 3 images, but labels.gz has 2 labels"),
+        (np.zeros((3, 27, 28)), np.zeros(3), r"images of \(27, 28\) pixels; expected \(28, 28\)"),
+        (np.zeros(3), np.zeros(3), "images.gz holds labels, where images are expected"),
+    ],
+)
+def test_idx_files_that_do_not_fit_together_are_refused(tmp_path, images, labels, words):
+    pair = IdxPair(
+        images=idx_file(tmp_path, "images.gz", images),
+        labels=idx_file(tmp_path, "labels.gz", labels),
+        rows=3,
+    )
+    source = idx_source(
+        SourceContext(data_dir=tmp_path, cache_dir=tmp_path / "cache"),
+        name="made-up",
+        classes=("a",),
+        splits={"train": pair, "test": pair},
+    )
+    with pytest.raises(UsageError, match=words):
+        list(source.splits["train"].read())
