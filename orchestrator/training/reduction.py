@@ -65,17 +65,26 @@ class GradientReduction:
         return tf.constant(True) if self._finite is None else self._finite
 
     def _reduce(self, grads: list[Any]) -> list[Any]:
+        """Return the sum of each gradient over the workers; None stays None."""
         import tensorflow as tf
 
-        present = [tf.convert_to_tensor(g) for g in grads if g is not None]
-        if self._share is None or not present:
+        if self._share is None:
             return grads
-        flat = tf.concat([tf.reshape(tf.cast(g, tf.float32), [-1]) for g in present], axis=0)
+        dense = [None if g is None else tf.convert_to_tensor(g) for g in grads]
+        total: dict[int, tf.Tensor] = {}
+        for dtype in {g.dtype for g in dense if g is not None}:
+            places = [i for i, g in enumerate(dense) if g is not None and g.dtype == dtype]
+            summed = self._sum([dense[i] for i in places], tf.cast(self._share, dtype))
+            total |= dict(zip(places, summed, strict=True))
+        return [total.get(i) for i in range(len(grads))]
+
+    def _sum(self, grads: list[tf.Tensor], share: tf.Tensor) -> list[tf.Tensor]:
+        """Sum tensors of one type over the workers, as one vector."""
+        import tensorflow as tf
+
+        flat = tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0)
         replica = tf.distribute.get_replica_context()
-        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, flat * self._share)
-        self._finite = tf.reduce_all(tf.math.is_finite(total))
-        parts = iter(tf.split(total, [g.shape.num_elements() for g in present]))
-        return [
-            None if g is None else tf.cast(tf.reshape(next(parts), g.shape), g.dtype)
-            for g in grads
-        ]
+        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, flat * share)
+        self._finite = tf.logical_and(self.finite(), tf.reduce_all(tf.math.is_finite(total)))
+        parts = tf.split(total, [g.shape.num_elements() for g in grads])
+        return [tf.reshape(part, g.shape) for part, g in zip(parts, grads, strict=True)]

@@ -1,0 +1,34 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from group import ROOT
+
+from orchestrator.cluster import forkclient
+
+
+@pytest.fixture(scope="session")
+def tensorflow_processes(tmp_path_factory):
+    """Command that runs a script in a process that has imported TensorFlow already."""
+    folder = tmp_path_factory.mktemp("fork")
+    address = folder / "fork.sock"
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "training")])
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "orchestrator.cluster.forkserver",
+                json.dumps({"address": str(address)}),
+            ],
+            env={**os.environ, "PYTHONPATH": paths},
+            stdout=log,
+            stderr=log,
+        )
+    while not address.exists() and server.poll() is None:
+        os.sched_yield()
+    yield [sys.executable, "-I", "-S", forkclient.__file__, str(address)]
+    server.terminate()
+    server.wait(timeout=30)

@@ -1,0 +1,43 @@
+"""Trains every model of the parity test on one worker, through the product's own `train`."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import parity_models
+import tensorflow as tf
+
+from orchestrator.data.batches import StepReader
+from orchestrator.data.manifest import Manifest
+from orchestrator.data.plan import TrainingPlan
+from orchestrator.storage import RunFolder
+from orchestrator.training.callbacks import News
+from orchestrator.training.fit import train
+from orchestrator.training.model import distribute
+
+rank, workers, dataset, out = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+manifest = Manifest.read(dataset)
+plan = TrainingPlan(
+    rows=manifest.rows("train"),
+    streams=manifest.streams,
+    workers=workers,
+    batch_size=parity_models.BATCH,
+    epochs=parity_models.EPOCHS,
+)
+reader = StepReader(folder=dataset, manifest=manifest, plan=plan, worker=rank, seed=7)
+results = {}
+for name, build in parity_models.MODELS.items():
+    with strategy.scope():
+        model = build()
+    distribute(model, strategy, manifest)
+    run = RunFolder(path=Path(out) / f"run-{name}-{workers}")
+    trained = train(model, strategy, reader, run, news=News(None))
+    for index, weight in enumerate(model.get_weights()):
+        results[f"{name}.{index}"] = weight
+    results[f"{name}.iterations"] = np.array(trained.steps)
+    results[f"{name}.loss"] = np.array([epoch["loss"] for epoch in trained.history])
+    results[f"{name}.accuracy"] = np.array([epoch["accuracy"] for epoch in trained.history])
+np.savez(f"{out}/weights-{workers}-{rank}.npz", **results)
