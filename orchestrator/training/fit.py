@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+#: Steppers, with their iterators, until the process ends: TensorFlow waits for seconds when an
+#: iterator over Python's rows is dropped, and a worker has nothing to wait for.
+_KEPT: list[Stepper] = []
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trained:
     """What training came to."""
@@ -59,6 +64,7 @@ def train(
         if start.arrays:
             write_state(model, start.arrays)
         stepper = Stepper(model, plan, strategy, start_epoch=start.epoch, start_step=start.step)
+        _KEPT.append(stepper)
         position = Position(stepper, start.history, news)
         model.fit(
             strategy.distribute_datasets_from_function(

@@ -53,6 +53,7 @@ class Stepper:
         self.step = start_step
         #: Rows that this worker has trained on.
         self.rows_seen = 0
+        self._iterator: Any = None
         self._reduction = GradientReduction()
         self._reduction.attach(model.optimizer)
         self._graph = self._build_graph(strategy)
@@ -75,6 +76,7 @@ class Stepper:
         """
         import tensorflow as tf
 
+        self._iterator = iterator
         count = min(STEPS_PER_CALL, self.plan.steps_per_epoch - self.step)
         if count <= 0:
             return {}
