@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.catalog import dataset, job
 
 if TYPE_CHECKING:
-    from orchestrator.launch import launch
+    from orchestrator.launcher import launch
     from orchestrator.results.report import Report
 
 __all__ = ["Report", "dataset", "job", "launch"]
@@ -16,7 +16,7 @@ __all__ = ["Report", "dataset", "job", "launch"]
 def __getattr__(name: str) -> Any:
     # Content files import this package for its decorators; the engine comes in only when used.
     if name == "launch":
-        from orchestrator.launch import launch
+        from orchestrator.launcher import launch
 
         return launch
     if name == "Report":

@@ -126,7 +126,7 @@ def _run(
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.cli.report import print_ending
     from orchestrator.cli.terminal import print_json
-    from orchestrator.launch import prepare_request, run_embedded
+    from orchestrator.launcher import prepare_request, run_embedded
 
     observer = TerminalProgress(verbose=verbose)
     try:

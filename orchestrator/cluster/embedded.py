@@ -59,6 +59,12 @@ class Machine:
         """Return how many threads each worker computes with."""
         return max(1, self.cores // workers)
 
+    def sharing(self, workers: int) -> str | None:
+        """Say that workers have to share cores, if they have to."""
+        if workers <= self.cores:
+            return None
+        return f"{workers} workers share {self.cores} cores, with one thread each."
+
     def logical_cpus(self, workers: int) -> int:
         """Return how many CPUs Ray is to count: enough that every worker can start."""
         return max(self.cores, workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -167,9 +168,13 @@ def run_embedded(request: Request, observer: Observer) -> Report:
 
     request.storage.check_writable()
     folder = request.storage.run(request.spec.run_id)
-    with EmbeddedRay(workers=request.spec.workers, logs=folder.logs) as place:
+    spec = request.spec
+    with EmbeddedRay(workers=spec.workers, logs=folder.logs) as place:
+        if (sharing := place.machine.sharing(spec.workers)) is not None:
+            observer.note(sharing)
+            spec = dataclasses.replace(spec, notes=(*spec.notes, sharing))
         driver = Driver(
-            spec=request.spec,
+            spec=spec,
             job=request.job,
             source=request.source,
             storage=request.storage,
@@ -191,8 +196,6 @@ def _find_rows(
     Raises:
         DataUnavailableError: They can't be had, and nothing may stand in.
     """
-    import dataclasses
-
     wanted = catalog.datasets.get(spec.dataset)
     context = SourceContext(
         data_dir=spec.source_dir, cache_dir=cache_dir(), progress=observer.progress

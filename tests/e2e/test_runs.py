@@ -1,0 +1,90 @@
+"""Runs that fall back, fail, or are asked for from Python: real Ray and TensorFlow, small data."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+BAD_JOBS = '''
+from typing import Annotated
+
+from orchestrator import job
+
+
+@job(dataset="digits", epochs=2)
+def explodes(learning_rate: Annotated[float, "Far too high."] = 1e30):
+    import keras
+
+    layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential([keras.Input((28, 28)), *layers])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.optimizer.learning_rate = learning_rate
+    return model
+'''
+
+NO_MODEL = '''
+from orchestrator import job
+
+
+@job(dataset="digits")
+def nothing():
+    return "not a model"
+'''
+
+
+@pytest.fixture(scope="module")
+def project(launch_job):
+    """A project with jobs that can't succeed."""
+    (launch_job.folder / "cluster.yaml").write_text("cluster_name: test\n")
+    (launch_job.folder / "jobs").mkdir()
+    (launch_job.folder / "jobs" / "explodes.py").write_text(BAD_JOBS)
+    (launch_job.folder / "jobs" / "nothing.py").write_text(NO_MODEL)
+    return launch_job
+
+
+def test_offline_run_falls_back_and_says_so(project):
+    done = project("lstm-mnist", "--workers", 2, "--epochs", 2, "-o", "json")
+    report = json.loads(done.stdout)
+    assert report["dataset"] == "digits"
+    assert any("digits instead" in note for note in report["notes"])
+    assert done.stderr.index("digits instead") < done.stderr.index("Starting workers")
+    assert report["test_rows"] == 360
+    assert [epoch["epoch"] for epoch in report["history"]] == [1, 2]
+
+
+def test_loss_that_becomes_nan_fails_the_run_and_names_the_step(project):
+    done = project("explodes", "--workers", 2, code=1)
+    assert "epoch 1, step" in done.stderr
+    runs = json.loads(project("ls", "-o", "json").stdout)
+    assert (runs[0]["job"], runs[0]["state"]) == ("explodes", "FAILED")
+    report = json.loads(project("report", "latest", "-o", "json").stdout)
+    assert report["state"] == "FAILED"
+    assert "NaN" in report["error"]["message"]
+    assert report["accuracy"] is None
+    assert "explodes" not in project("results").stdout
+
+
+def test_job_that_returns_no_model_is_the_users_mistake(project):
+    done = project("nothing", code=2)
+    assert "nothing.py" in done.stderr
+    assert "returned str, not a keras.Model" in done.stderr
+
+
+def test_python_api_reaches_as_far(project):
+    script = (
+        "from orchestrator import launch\n"
+        "report = launch('lstm-mnist', workers=2, dataset='digits', epochs=1,"
+        " params={'units': 8})\n"
+        "print(report.test_rows, report.params['units'], report.state)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "360 8 SUCCEEDED"
