@@ -31,8 +31,20 @@ from typing import Any, NoReturn
 from orchestrator.cluster import forkclient
 
 #: What a worker needs and is slow to import. Not Ray: its settings are read from the environment
-#: when it is imported, and each worker's environment is its own.
-PRELOAD = ("tensorflow", "keras", "orchestrator.training.worker")
+#: when it is imported, and each worker's environment is its own. But what Ray imports may be here.
+PRELOAD = (
+    "tensorflow",
+    "keras",
+    "orchestrator.training.worker",
+    "fsspec",
+    "google.protobuf",
+    "jsonschema",
+    "msgpack",
+    "pyarrow.dataset",
+    "pyarrow.fs",
+    "pydantic",
+    "yaml",
+)
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
