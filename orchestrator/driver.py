@@ -88,9 +88,7 @@ class Driver:
             self._gather(results, prepared.manifest)
         except KeyboardInterrupt as err:
             self._finish(RunState.STOPPED)
-            raise StoppedError(
-                "Stopped.", hint=f"What it left is in {self.folder.path}."
-            ) from err
+            raise StoppedError("Stopped.", hint=f"What it left is in {self.folder.path}.") from err
         except Exception as err:
             self._finish(RunState.FAILED, error=_describe(err, first_failure(self.folder)))
             raise
@@ -228,7 +226,7 @@ class _Training:
         from orchestrator.training.monitor import Monitor
 
         self._hear = hear
-        self._monitor = ray.remote(num_cpus=0)(Monitor).remote()
+        self._monitor: Any = ray.remote(num_cpus=0)(Monitor).remote()
         self._trainer = _trainer(task, workers, self._monitor)
         self._run = task.run
         self._error: BaseException | None = None
@@ -253,7 +251,7 @@ class _Training:
     def _fit(self) -> None:
         try:
             self._trainer.fit()
-        except BaseException as err:
+        except BaseException as err:  # noqa: BLE001 - it is raised again in the other thread
             self._error = err
 
     def _collect(self) -> None:
@@ -277,7 +275,7 @@ def _trainer(task: WorkerTask, workers: int, monitor: Any) -> Any:
         train_loop_config={"task": dataclasses.replace(task, monitor=monitor)},
         backend_config=TensorFlowClusterConfig(),
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=task.device == "gpu"),
-        run_config=RunConfig(
+        run_config=RunConfig(  # type: ignore[arg-type]  # Ray's annotation names its old class.
             name=task.spec.run_id,
             storage_path=str(task.run.ray),
             failure_config=FailureConfig(max_failures=0),

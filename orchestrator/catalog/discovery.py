@@ -125,9 +125,7 @@ def _load_file(shelf: Shelf[Entry], type_: type[Entry], path: Path) -> None:
 def _entries(module: ModuleType, kind: type[Entry]) -> list[Entry]:
     declared = (getattr(value, "__launch_job__", None) for value in vars(module).values())
     return [
-        entry
-        for entry in declared
-        if isinstance(entry, kind) and entry.module == module.__name__
+        entry for entry in declared if isinstance(entry, kind) and entry.module == module.__name__
     ]
 
 

@@ -20,7 +20,17 @@ def ls(limit: int, storage: Storage, output: str) -> None:
     if output == "json":
         print_json([run.to_dict() for run in runs])
         return
-    heads = ("RUN", "NAME", "DATASET", ">WORKERS", "STATE", ">EPOCHS", ">ACCURACY", ">TOOK", "ASKED")
+    heads = (
+        "RUN",
+        "NAME",
+        "DATASET",
+        ">WORKERS",
+        "STATE",
+        ">EPOCHS",
+        ">ACCURACY",
+        ">TOOK",
+        "ASKED",
+    )
     print_table(
         heads if any(run.name for run in runs) else [h for h in heads if h != "NAME"],
         [_row(run, named=any(run.name for run in runs)) for run in runs],

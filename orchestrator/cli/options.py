@@ -17,7 +17,7 @@ _AGE = re.compile(r"(\d+)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class StorageType(click.ParamType):
+class StorageType(click.ParamType[Storage]):
     """A storage's path or address."""
 
     name = "folder"
@@ -27,7 +27,7 @@ class StorageType(click.ParamType):
         return value if isinstance(value, Storage) else Storage.at(value)
 
 
-class SinceType(click.ParamType):
+class SinceType(click.ParamType[datetime]):
     """A time: how long ago (`30m`, `12h`, `7d`), or a date (`2026-11-01`)."""
 
     name = "time"

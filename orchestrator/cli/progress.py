@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.terminal import chatter, duration, fixed, percent
 from orchestrator.observer import Observer
@@ -175,11 +176,11 @@ class LogTail:
                 self._read[path] = file.tell()
 
 
-def _metrics(metrics: Any) -> str:
+def _metrics(metrics: Mapping[str, float]) -> str:
     """Return the metrics as text, loss first."""
-    known = {"loss": fixed, "accuracy": percent}
     ordered = sorted(metrics, key=lambda name: (name != "loss", name != "accuracy", name))
-    return "  ".join(f"{name} {known.get(name, fixed)(metrics[name])}" for name in ordered)
+    texts = ((name, (percent if name == "accuracy" else fixed)(metrics[name])) for name in ordered)
+    return "  ".join(f"{name} {text}" for name, text in texts)
 
 
 def _bar() -> Progress:

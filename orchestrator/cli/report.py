@@ -21,7 +21,9 @@ from orchestrator.results.report import Report
 from orchestrator.storage import RunFolder, Storage
 
 
-@click.command(epilog="\b\nExamples:\n  launch-job report latest\n  launch-job report 4f2a1c -o json")
+@click.command(
+    epilog="\b\nExamples:\n  launch-job report latest\n  launch-job report 4f2a1c -o json"
+)
 @run_argument
 @storage_option
 @output_option
@@ -96,8 +98,11 @@ def _print_scores(report: Report) -> None:
     print_table(
         ("CLASS", ">PRECISION", ">RECALL", ">F1", ">ROWS"),
         [
-            (str(c["class"]), *(fixed(c[key]) for key in ("precision", "recall", "f1")))
-            + (f"{c['support']:,}",)
+            (
+                str(c["class"]),
+                *(fixed(c[key]) for key in ("precision", "recall", "f1")),
+                f"{c['support']:,}",
+            )
             for c in report.per_class
         ],
         empty="",

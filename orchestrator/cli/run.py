@@ -131,7 +131,12 @@ def _run(
     observer = TerminalProgress(verbose=verbose)
     try:
         request = prepare_request(
-            job, params=params, storage=str(storage.path), device=device, observer=observer, **wanted
+            job,
+            params=params,
+            storage=str(storage.path),
+            device=device,
+            observer=observer,
+            **wanted,
         )
         if dry_run:
             from orchestrator.cli.plan import print_plan

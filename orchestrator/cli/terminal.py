@@ -64,9 +64,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty:
         click.echo("  ".join(cells).rstrip())
 
 
-def _print_rich(
-    heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]
-) -> None:
+def _print_rich(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text

@@ -31,6 +31,8 @@ _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
     # One machine is not preempted by a cloud; the watcher is one more process to start.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Ray puts its workers behind everything else; a run that was asked for is not background work.
+    "RAY_worker_niceness": "0",
     # Workers stay in the folder they were started in.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TF_CPP_MIN_LOG_LEVEL": "1",
@@ -161,7 +163,7 @@ class EmbeddedRay:
         import ray
 
         try:
-            context = ray.init(
+            context: Any = ray.init(
                 address="local",
                 num_cpus=self.machine.logical_cpus(self._workers),
                 include_dashboard=True,
@@ -176,7 +178,7 @@ class EmbeddedRay:
                 f"Ray did not start: {err}", hint="`--debug` shows where it failed."
             ) from err
         self._address = context.dashboard_url
-        self._session = Path(context["session_dir"])
+        self._session = Path(context.address_info["session_dir"])
 
     def _stop(self) -> None:
         if "ray" in sys.modules:

@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import sys
+from pathlib import Path
 from typing import Any
 
 _FDS = 3
@@ -38,7 +39,7 @@ def receive_request(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 def send_request(server: socket.socket, argv: list[str]) -> None:
     """Ask for a process with this command line and this process's surroundings."""
-    body = json.dumps({"argv": argv, "cwd": os.getcwd(), "env": dict(os.environ)}).encode()
+    body = json.dumps({"argv": argv, "cwd": str(Path.cwd()), "env": dict(os.environ)}).encode()
     fds = array.array("i", range(_FDS))
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
     server.sendmsg([_LENGTH.pack(len(body))], rights)

@@ -21,7 +21,6 @@ from orchestrator.errors import UnavailableError
 from orchestrator.storage import new_folder, read_json, write_json
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-BAD_JOBS = '''
+BAD_JOBS = """
 from typing import Annotated
 
 from orchestrator import job
@@ -21,16 +21,16 @@ def explodes(learning_rate: Annotated[float, "Far too high."] = 1e30):
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.optimizer.learning_rate = learning_rate
     return model
-'''
+"""
 
-NO_MODEL = '''
+NO_MODEL = """
 from orchestrator import job
 
 
 @job(dataset="digits")
 def nothing():
     return "not a model"
-'''
+"""
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,10 @@ for name, build in parity_models.MODELS.items():
     for index, weight in enumerate(model.get_weights()):
         results[f"{name}.first.{index}"] = weight
     history = model.fit(
-        (batch for batch in batches), epochs=plan.epochs, steps_per_epoch=plan.steps_per_epoch, verbose=0
+        (batch for batch in batches),
+        epochs=plan.epochs,
+        steps_per_epoch=plan.steps_per_epoch,
+        verbose=0,
     ).history
     for index, weight in enumerate(model.get_weights()):
         results[f"{name}.{index}"] = weight
