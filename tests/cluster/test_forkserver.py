@@ -1,0 +1,154 @@
+"""The fork server: a forked process is the one that was asked for, and nobody outlives anybody."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cluster import forkclient
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: A server that imports nothing, so that these tests don't wait for TensorFlow.
+SERVER = """
+import json, sys
+from orchestrator.cluster import forkserver
+forkserver.PRELOAD = ("fractions",)
+forkserver.main(json.loads(sys.argv[1])["address"])
+"""
+
+
+@pytest.fixture
+def server(tmp_path):
+    address = tmp_path / "fork.sock"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER, json.dumps({"address": str(address)})],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    while not address.exists():
+        assert process.poll() is None
+        os.sched_yield()
+    process.address = str(address)
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def client(server):
+    """Start a client of the server; it is ended with the test."""
+    with contextlib.ExitStack() as processes:
+
+        def start(path, *args, **options):
+            fork = [sys.executable, "-I", "-S", forkclient.__file__, server.address]
+            process = subprocess.Popen(
+                [*fork, str(path), *args],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                **options,
+            )
+            processes.enter_context(process)
+            processes.callback(process.kill)
+            return process
+
+        yield start
+
+
+def script(tmp_path, text):
+    path = tmp_path / "script.py"
+    path.write_text(text)
+    return path
+
+
+def wait_until_gone(pid):
+    """Wait until a process is gone, or is dead and waits to be collected."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        os.sched_yield()
+    return False
+
+
+def test_runs_the_script_with_the_clients_surroundings(client, tmp_path):
+    path = script(
+        tmp_path,
+        "import os, sys\n"
+        "print('fractions' in sys.modules, sys.argv[1:], os.getcwd(), os.environ['MARK'])\n"
+        "print('to stderr', file=sys.stderr)\n",
+    )
+    env = {"MARK": "here", "PATH": os.environ["PATH"]}
+    out, err = client(path, "a", "b", cwd=tmp_path, env=env).communicate(timeout=30)
+    assert out == f"True ['a', 'b'] {tmp_path} here\n"
+    assert err == "to stderr\n"
+
+
+@pytest.mark.parametrize(("end", "code"), [("sys.exit(7)", 7), ("pass", 0), ("1 / 0", 1)])
+def test_exit_code_is_the_scripts(client, tmp_path, end, code):
+    process = client(script(tmp_path, f"import sys\n{end}\n"))
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert ("ZeroDivisionError" in err) == (end == "1 / 0")
+
+
+def test_death_by_signal_is_told(client, tmp_path):
+    path = script(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    process = client(path)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGKILL
+
+
+LONG = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n"
+
+
+def test_killed_client_takes_its_process_along(client, tmp_path):
+    process = client(script(tmp_path, LONG))
+    pid = int(process.stdout.readline())
+    process.kill()
+    assert wait_until_gone(pid)
+
+
+def test_killed_server_takes_all_processes_along(server, client, tmp_path):
+    process = client(script(tmp_path, LONG))
+    pid = int(process.stdout.readline())
+    server.kill()
+    assert wait_until_gone(pid)
+    assert process.wait(timeout=30) != 0
+
+
+def test_signal_is_handed_on(client, tmp_path):
+    process = client(script(tmp_path, LONG))
+    pid = int(process.stdout.readline())
+    process.terminate()
+    assert wait_until_gone(pid)
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+
+
+def test_each_process_is_a_group_of_its_own(client, tmp_path):
+    """Ray kills a dead worker's whole process group, which must not be everybody's."""
+    path = script(tmp_path, "import os\nprint(os.getpid() == os.getpgid(0))\n")
+    assert client(path).communicate(timeout=30)[0] == "True\n"
+
+
+def test_without_a_server_the_client_becomes_the_process_itself(tmp_path):
+    path = script(tmp_path, "import sys\nprint(sys.argv[1:])\n")
+    missing = str(tmp_path / "nobody.sock")
+    command = [sys.executable, "-I", "-S", forkclient.__file__, missing, str(path), "x"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.stdout == "['x']\n"
+    assert "no fork server" in done.stderr
+
+
+def test_server_has_one_thread_when_it_forks(server, client, tmp_path):
+    client(script(tmp_path, "pass\n")).communicate(timeout=30)
+    assert len(list(Path(f"/proc/{server.pid}/task").iterdir())) == 1
