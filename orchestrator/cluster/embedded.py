@@ -156,7 +156,12 @@ class EmbeddedRay:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+                    # Its threads would not live on in a forked process.
+                    "OPENBLAS_NUM_THREADS": "1",
+                },
             )
 
     def _start_ray(self) -> None:

@@ -5,9 +5,10 @@ imports them once, while Ray is still starting, and then forks a ready process f
 Ray asks for. Ray starts its workers through `forkclient.py` (a runtime environment's
 `py_executable`), which hands arguments, environment and file descriptors over to here.
 
-Forking is safe only as long as the server has one thread and has not touched a device: it imports
-modules and does nothing with them. A worker dies with the server (parent-death signal), and is
-killed when its client is gone.
+Forking is safe only as long as no thread of the server holds a lock and no device was touched: it
+imports modules and does nothing with them. (Of the threads that imports start, NumPy's are turned
+off by whoever starts the server, and jemalloc's is made for forks.) A worker dies with the server
+(parent-death signal), and is killed when its client is gone.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class _Worker:
         import tensorflow as tf
 
         with self._phase("start"):
-            _set_threads(self.task.threads)
+            _set_up_tensorflow(self.task.threads)
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
             keras.utils.set_random_seed(self.task.spec.seed % 2**32)
             with strategy.scope():
@@ -111,8 +111,14 @@ class _Worker:
         self.phases[name] = time.perf_counter() - began
 
 
-def _set_threads(threads: int) -> None:
-    """Compute with so many threads, or TensorFlow takes one a core in every worker."""
+def _set_up_tensorflow(threads: int) -> None:
+    """Compute with so many threads; by itself, TensorFlow takes one a core in every worker.
+
+    XLA is told to use the widest vectors that the processor has. It prefers 256 bits, since early
+    processors slowed down at 512; an LSTM's step takes a tenth less time with them (measured on
+    AVX-512). Without such vectors, the flag does nothing.
+    """
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_prefer_vector_width=512")
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
