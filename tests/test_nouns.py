@@ -131,9 +131,13 @@ def test_failed_write_leaves_nothing(tmp_path):
 
 
 def test_new_folder_is_there_whole_or_not_at_all(tmp_path):
-    with pytest.raises(RuntimeError), new_folder(tmp_path / "new") as folder:
-        (folder / "half").write_text("x")
-        raise RuntimeError
+    def fail_halfway():
+        with new_folder(tmp_path / "new") as folder:
+            (folder / "half").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
     assert list(tmp_path.iterdir()) == []
     with new_folder(tmp_path / "new") as folder:
         (folder / "whole").write_text("x")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import processes_of
 
 FIELDS = {
     *("run_id", "job", "params", "dataset", "dataset_fingerprint", "workers", "epochs"),
@@ -98,16 +99,7 @@ def test_token_is_for_the_user_alone(launch_job, report):
 
 
 def test_nothing_is_left_running(launch_job, report):
-    """Every process of the run had the storage's folder in its environment."""
-    mark = f"LAUNCH_JOB_STORAGE={launch_job.storage}".encode()
-    left = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (process / "environ").read_bytes():
-                left.append((process / "cmdline").read_bytes())
-        except OSError:
-            continue
-    assert left == []
+    assert processes_of(launch_job) == []
 
 
 def test_second_run_takes_the_prepared_dataset(launch_job, report, real_mnist):

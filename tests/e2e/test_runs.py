@@ -1,10 +1,12 @@
 """Runs that fall back, fail, or are asked for from Python: real Ray and TensorFlow, small data."""
 
 import json
+import signal
 import subprocess
 import sys
 
 import pytest
+from processes import processes_of
 
 BAD_JOBS = """
 from typing import Annotated
@@ -69,6 +71,29 @@ def test_job_that_returns_no_model_is_the_users_mistake(project):
     done = project("nothing", code=2)
     assert "nothing.py" in done.stderr
     assert "returned str, not a keras.Model" in done.stderr
+
+
+def test_interrupted_run_stops_and_says_so(project):
+    asked = ["lstm-mnist", "--dataset", "digits", "--epochs", "500", "--name", "endless"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", *asked],
+        cwd=project.folder,
+        env=project.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        for line in process.stderr:
+            if line.startswith("Epoch 1/500"):
+                break
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=120)
+    assert process.returncode == 130, rest
+    assert "Stopped." in rest
+    (run,) = [r for r in json.loads(project("ls", "-o", "json").stdout) if r["name"] == "endless"]
+    assert run["state"] == "STOPPED"
+    assert run["epochs_done"] >= 1
+    assert processes_of(project) == []
 
 
 def test_python_api_reaches_as_far(project):

@@ -1,0 +1,19 @@
+"""What a run has left running."""
+
+from pathlib import Path
+
+
+def processes_of(command):
+    """Return the command lines of processes that a command started, directly or not.
+
+    All of them have its storage in their environment.
+    """
+    mark = f"LAUNCH_JOB_STORAGE={command.storage}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes())
+        except OSError:
+            continue
+    return found
