@@ -31,6 +31,9 @@ _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
     # One machine is not preempted by a cloud; the watcher is one more process to start.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Ray would start plain workers ahead of time, one a core; a run takes forked ones only.
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
     # Ray puts its workers behind everything else; a run that was asked for is not background work.
     "RAY_worker_niceness": "0",
     # Workers stay in the folder they were started in.

@@ -1,6 +1,15 @@
 """What a run has left running."""
 
+import time
 from pathlib import Path
+
+
+def left_running(command):
+    """Return what still runs after the processes of a command have had time to end."""
+    deadline = time.monotonic() + 20
+    while processes_of(command) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return processes_of(command)
 
 
 def processes_of(command):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import processes_of
+from processes import left_running
 
 FIELDS = {
     *("run_id", "job", "params", "dataset", "dataset_fingerprint", "workers", "epochs"),
@@ -99,7 +99,7 @@ def test_token_is_for_the_user_alone(launch_job, report):
 
 
 def test_nothing_is_left_running(launch_job, report):
-    assert processes_of(launch_job) == []
+    assert left_running(launch_job) == []
 
 
 def test_second_run_takes_the_prepared_dataset(launch_job, report, real_mnist):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from processes import processes_of
+from processes import left_running
 
 BAD_JOBS = """
 from typing import Annotated
@@ -93,7 +93,7 @@ def test_interrupted_run_stops_and_says_so(project):
     (run,) = [r for r in json.loads(project("ls", "-o", "json").stdout) if r["name"] == "endless"]
     assert run["state"] == "STOPPED"
     assert run["epochs_done"] >= 1
-    assert processes_of(project) == []
+    assert left_running(project) == []
 
 
 def test_python_api_reaches_as_far(project):
