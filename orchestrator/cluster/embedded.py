@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import shlex
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +45,9 @@ _SETTINGS = {
 
 #: Files of Ray's session that are kept in the run's folder.
 _KEPT_LOGS = ("worker-*", "raylet.*", "gcs_server.err", "train/*.log")
+
+#: What the driver imports once Ray is up.
+_NEXT_IMPORT = "ray.train.v2.api.data_parallel_trainer"
 
 #: Training reads memory-mapped files, so little passes through Ray's object store.
 _OBJECT_STORE_BYTES = 200 * 1024 * 1024
@@ -170,6 +175,9 @@ class EmbeddedRay:
     def _start_ray(self) -> None:
         import ray
 
+        # Ray waits for its processes while it starts; what the driver needs next can be read then.
+        train = threading.Thread(target=importlib.import_module, args=(_NEXT_IMPORT,))
+        train.start()
         try:
             context: Any = ray.init(
                 address="local",
@@ -185,6 +193,8 @@ class EmbeddedRay:
             raise UnavailableError(
                 f"Ray did not start: {err}", hint="`--debug` shows where it failed."
             ) from err
+        finally:
+            train.join()
         self._address = context.dashboard_url
         self._session = Path(context.address_info["session_dir"])
 
