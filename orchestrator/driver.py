@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,14 +24,12 @@ from orchestrator.states import RunState
 from orchestrator.storage import RunFolder, Storage, write_json
 from orchestrator.tally import Tally, merge
 from orchestrator.training.failure import Failure, clear_failures, first_failure
+from orchestrator.training.group import TrainingGroup
 from orchestrator.training.monitor import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
 
 if TYPE_CHECKING:
     from typing import Literal
-
-#: How often news of the run is collected.
-_POLL_S = 0.1
 
 
 class Place(Protocol):
@@ -136,7 +133,7 @@ class Driver:
         task = self._task(prepared)
         for rank in range(self.spec.workers):
             self.folder.tally(rank).unlink(missing_ok=True)
-        _Training(task, self.spec.workers, self._hear).run()
+        TrainingGroup(task, self.spec.workers, self._hear).run()
         results = [WorkerResult.read(self.folder.tally(r)) for r in range(self.spec.workers)]
         for phase, seconds in results[0].phases.items():
             self._phases[phase] = self._phases.get(phase, 0.0) + seconds
@@ -215,72 +212,6 @@ class Driver:
             yield
         finally:
             self._phases[name] = time.perf_counter() - began
-
-
-class _Training:
-    """A Ray Train group at work, and the mailbox that its news comes through."""
-
-    def __init__(self, task: WorkerTask, workers: int, hear: Any) -> None:
-        import ray
-
-        from orchestrator.training.monitor import Monitor
-
-        self._hear = hear
-        self._monitor: Any = ray.remote(num_cpus=0)(Monitor).remote()
-        self._trainer = _trainer(task, workers, self._monitor)
-        self._run = task.run
-        self._error: BaseException | None = None
-
-    def run(self) -> None:
-        """Train to the end, passing news on.
-
-        Raises:
-            LaunchJobError: What the first worker that failed said.
-        """
-        # In a thread, so that this one hears news and Ctrl-C.
-        thread = threading.Thread(target=self._fit, name="ray-train", daemon=True)
-        thread.start()
-        while thread.is_alive():
-            thread.join(_POLL_S)
-            self._collect()
-        if self._error is not None:
-            failure = first_failure(self._run)
-            cause = failure.to_error() if failure else RunFailedError(str(self._error))
-            raise cause from self._error
-
-    def _fit(self) -> None:
-        try:
-            self._trainer.fit()
-        except BaseException as err:  # noqa: BLE001 - it is raised again in the other thread
-            self._error = err
-
-    def _collect(self) -> None:
-        import ray
-
-        for update in ray.get(self._monitor.drain.remote()):
-            self._hear(update)
-
-
-def _trainer(task: WorkerTask, workers: int, monitor: Any) -> Any:
-    import dataclasses
-
-    from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-
-    from orchestrator.training.backend import TensorFlowClusterConfig
-    from orchestrator.training.entry import train_worker
-
-    return DataParallelTrainer(
-        train_worker,
-        train_loop_config={"task": dataclasses.replace(task, monitor=monitor)},
-        backend_config=TensorFlowClusterConfig(),
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=task.device == "gpu"),
-        run_config=RunConfig(  # type: ignore[arg-type]  # Ray's annotation names its old class.
-            name=task.spec.run_id,
-            storage_path=str(task.run.ray),
-            failure_config=FailureConfig(max_failures=0),
-        ),
-    )
 
 
 def _describe(err: Exception, failure: Failure | None) -> dict[str, Any]:
