@@ -130,6 +130,11 @@ def run(args: list[str]) -> int:
         # The reader has gone; what is still buffered has no one to go to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as err:
+        if "--debug" in args:
+            raise
+        _complain(f"{type(err).__name__}: {err}", "This is a defect; --debug shows where it is.")
+        return 1
 
 
 def _complain(message: str, hint: str | None) -> None:

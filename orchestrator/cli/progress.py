@@ -148,10 +148,12 @@ class Pace:
         if update.kind not in ("first_step", "step"):
             return self._rate
         place = rows * (update.epoch + update.step / steps)
-        if self._last is not None and update.time_s > self._last[0]:
+        if self._last is None:
+            self._last = (update.time_s, place)
+        elif update.time_s > self._last[0] and place > self._last[1]:
             rate = (place - self._last[1]) / (update.time_s - self._last[0])
             self._rate = rate if self._rate is None else 0.7 * self._rate + 0.3 * rate
-        self._last = (update.time_s, place)
+            self._last = (update.time_s, place)
         return self._rate
 
 
@@ -188,8 +190,8 @@ def _bar() -> Progress:
 
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("[dim]{task.percentage:>3.0f}%[/]"),
+        # With the figures, it fits into 80 columns.
+        BarColumn(bar_width=10),
         TextColumn("{task.fields[figures]}"),
         console=chatter(),
         transient=True,
