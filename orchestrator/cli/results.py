@@ -33,7 +33,8 @@ def results(
     output: str,
 ) -> None:
     """Show the results of runs in one table, newest first."""
-    from orchestrator.results.tables import ResultsStore, report_of_row
+    from orchestrator.results.rows import report_of_row
+    from orchestrator.results.tables import ResultsStore
 
     table = ResultsStore(storage=storage).reports(
         job=job, dataset=dataset, since=since, limit=limit

@@ -1,34 +1,50 @@
 """The results store: Delta tables that any tool can read, without a server.
 
-`runs` and `reports` have one row a run, `metrics` one a run and epoch. A run may be recorded any
-number of times, by drivers that were retried and by several at once: MERGE inserts what is not
-there yet, and replaces the row of a run that failed and has since been resumed. Delta refuses the
-slower of two writers that touch the same rows, and it then tries again on what it finds.
+`runs` has one row for every run that ended, `reports` one for every run that was evaluated, and
+`metrics` one for each of its epochs. A run may be recorded any number of times, by drivers that
+were retried and by several at once: MERGE inserts what is not there yet and leaves the rest alone.
+The only row that is ever replaced is that of a run which ended, was resumed and ended again later.
+
+MERGE finds a run's row wherever it is, whoever wrote it. Delta's transaction identifiers would
+refuse a second commit as well, but also the one that follows a resume, and they tell a caller of
+a conflict, not whether the row is there.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import and_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import UnavailableError
+from orchestrator.results import rows
 from orchestrator.results.report import Report
-from orchestrator.storage import Storage
+from orchestrator.storage import Storage, storage_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.compute as pc
+    from deltalake import CommitProperties, DeltaTable
+    from deltalake.table import TableMerger
 
 #: Attempts of one write before it is given up; each waits a random time, longer every time.
-_ATTEMPTS = 40
+_ATTEMPTS = 60
 
-#: Fields of a report that are written as JSON: their keys differ from job to job.
-_AS_JSON = ("params", "hardest_mistakes", "calibration", "history", "phases", "versions", "error")
+#: Longest wait between two of them.
+_LONGEST_WAIT_S = 2.0
+
+#: Versions of a table between two times that its small files are made one.
+_COMPACT_EVERY = 50
+
+#: What makes a row of a table the same row.
+_KEYS = {"runs": ("run_id",), "reports": ("run_id",), "metrics": ("run_id", "epoch")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +60,12 @@ class ResultsStore:
         Raises:
             UnavailableError: The storage can't be written.
         """
-        values = report.to_dict()
-        self._merge("runs", [_run_row(values)], _run_schema(), ("run_id",))
-        if report.accuracy is not None:
-            self._merge("reports", [_report_row(values)], _report_schema(), ("run_id",))
-        metrics = [_metric_row(report, epoch) for epoch in report.history]
-        if metrics:
-            self._merge("metrics", metrics, _metric_schema(), ("run_id", "epoch"))
+        import pyarrow as pa
+
+        for name in _KEYS:
+            if found := rows.rows(name, report):
+                table = pa.Table.from_pylist(found, schema=rows.schema(name))
+                self._retry(name, table)
 
     def reports(
         self,
@@ -67,174 +82,120 @@ class ResultsStore:
             dataset: Only on this dataset.
             since: Only of runs asked for at this time or later.
             limit: At most so many.
+
+        Raises:
+            UnavailableError: The table can't be read.
         """
         import pyarrow.compute as pc
 
-        table = self.table("reports")
-        for column, wanted in (("job", job), ("dataset", dataset)):
-            if wanted is not None:
-                table = table.filter(pc.field(column) == wanted)
+        wanted = [
+            pc.field(column) == value
+            for column, value in (("job", job), ("dataset", dataset))
+            if value is not None
+        ]
         if since is not None:
-            table = table.filter(pc.field("started_at") >= since)
+            wanted.append(pc.field("started_at") >= since)
+        table = self.table("reports", where=reduce(and_, wanted) if wanted else None)
         return table.sort_by([("started_at", "descending")]).slice(0, limit)
 
-    def table(self, name: str) -> pa.Table:
-        """Return a whole table: `runs`, `reports` or `metrics`; empty if nothing is recorded."""
+    def table(self, name: str, *, where: pc.Expression | None = None) -> pa.Table:
+        """Return `runs`, `reports` or `metrics`; empty if nothing is recorded.
+
+        Args:
+            name: Which of them.
+            where: Only rows that this holds of; files that can't hold one are not read.
+
+        Raises:
+            UnavailableError: The table can't be read.
+        """
         from deltalake import DeltaTable
 
-        schema = {"runs": _run_schema, "reports": _report_schema, "metrics": _metric_schema}[name]()
-        if not DeltaTable.is_deltatable(str(self._path(name))):
-            return schema.empty_table()
-        return DeltaTable(str(self._path(name))).to_pyarrow_table()
+        path = self._path(name)
+        with _delta_errors(path):
+            if not DeltaTable.is_deltatable(str(path)):
+                return rows.schema(name).empty_table()
+            return DeltaTable(str(path)).to_pyarrow_table(filters=where)
 
     def _path(self, name: str) -> Path:
         return self.storage.results / name
 
-    def _merge(
-        self, name: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema, key: tuple[str, ...]
-    ) -> None:
-        import pyarrow as pa
-        from deltalake.exceptions import CommitFailedError, DeltaError
+    def _retry(self, name: str, table: pa.Table) -> None:
+        from deltalake.exceptions import CommitFailedError
 
-        table = pa.Table.from_pylist(list(rows), schema=schema)
         for attempt in range(_ATTEMPTS):
             try:
-                self._merge_once(name, table, key)
-                return
+                with _delta_errors(self._path(name)):
+                    return self._merge(name, table)
             except CommitFailedError:
-                time.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))
-            except (DeltaError, OSError) as err:
-                raise UnavailableError(
-                    f"Can't write the results table {self._path(name)}: {err}"
-                ) from err
+                time.sleep(random.uniform(0, min(_LONGEST_WAIT_S, 0.02 * 2**attempt)))
         raise UnavailableError(
             f"The results table {self._path(name)} is too busy: {_ATTEMPTS} writes were refused.",
-            hint="Record the run again with `launch-job resume`.",
+            hint="The run itself is whole: its report lies in its folder.",
         )
 
-    def _merge_once(self, name: str, table: pa.Table, key: tuple[str, ...]) -> None:
-        from deltalake import CommitProperties, DeltaTable
+    def _merge(self, name: str, table: pa.Table) -> None:
+        """Merge rows into what the table holds now; whoever was faster makes it fail."""
+        from deltalake.exceptions import CommitFailedError
+
+        target = self._open(name, table.schema)
+        merger = _merger(target, table, _KEYS[name]).when_not_matched_insert_all()
+        if name != "metrics":
+            # A driver that was thought lost may come back late: it must not undo a later end.
+            merger = merger.when_matched_update_all(predicate="s.finished_at > t.finished_at")
+        # An epoch that a resumed run trained again has the figures it had: nothing to replace.
+        merger.execute()
+        if target.version() % _COMPACT_EVERY == 0:
+            # A run is a file, and many small files are slow to read. Whoever loses this to
+            # another writer leaves it to the next.
+            with contextlib.suppress(CommitFailedError):
+                target.optimize.compact(commit_properties=_once())
+
+    def _open(self, name: str, schema: pa.Schema) -> DeltaTable:
+        from deltalake import DeltaTable
 
         path = self._path(name)
-        path.mkdir(parents=True, exist_ok=True)
-        target = DeltaTable.create(str(path), schema=table.schema, mode="ignore")
-        (
-            target.merge(
-                table,
-                predicate=" AND ".join(f"t.{column} = s.{column}" for column in key),
-                source_alias="s",
-                target_alias="t",
-                merge_schema=True,
-                # This loop retries; a retry inside Delta would not look for the row again.
-                commit_properties=CommitProperties(max_commit_retries=0),
-            )
-            .when_matched_update_all()
-            .when_not_matched_insert_all()
-            .execute()
-        )
+        with storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return DeltaTable.create(str(path), schema=schema, mode="ignore", commit_properties=_once())
 
 
-def report_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of `reports` as the JSON values of a report."""
-    values = {key: json.loads(row[key]) if key in _AS_JSON else row[key] for key in row}
-    for key in ("started_at", "finished_at"):
-        values[key] = row[key].isoformat()
-    return values
-
-
-def _run_row(report: Mapping[str, Any]) -> dict[str, Any]:
-    return _pick(report, _run_schema())
-
-
-def _report_row(report: Mapping[str, Any]) -> dict[str, Any]:
-    encoded = {key: json.dumps(report[key]) for key in _AS_JSON}
-    return _pick({**report, **encoded}, _report_schema())
-
-
-def _metric_row(report: Report, epoch: Mapping[str, Any]) -> dict[str, Any]:
-    known = _metric_schema().names
-    others = {key: value for key, value in epoch.items() if key not in known}
-    values = {"run_id": report.run_id, "job": report.job, **epoch, "others": json.dumps(others)}
-    return {key: values.get(key) for key in known}
-
-
-def _pick(values: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
-    times = {key: datetime.fromisoformat(values[key]) for key in ("started_at", "finished_at")}
-    return {name: times.get(name, values[name]) for name in schema.names}
-
-
-def _run_schema() -> pa.Schema:
-    import pyarrow as pa
-
-    time_ = pa.timestamp("us", tz="UTC")
-    return pa.schema(
-        [
-            ("run_id", pa.string()),
-            ("job", pa.string()),
-            ("name", pa.string()),
-            ("tags", pa.list_(pa.string())),
-            ("dataset", pa.string()),
-            ("dataset_fingerprint", pa.string()),
-            ("workers", pa.int32()),
-            ("epochs", pa.int32()),
-            ("batch_size", pa.int32()),
-            ("seed", pa.int64()),
-            ("device", pa.string()),
-            ("state", pa.string()),
-            ("started_at", time_),
-            ("finished_at", time_),
-            ("wall_s", pa.float64()),
-        ]
+def _merger(target: DeltaTable, table: pa.Table, key: tuple[str, ...]) -> TableMerger:
+    return target.merge(
+        table,
+        predicate=" AND ".join(f"t.{column} = s.{column}" for column in key),
+        source_alias="s",
+        target_alias="t",
+        merge_schema=True,
+        commit_properties=_once(),
     )
 
 
-def _report_schema() -> pa.Schema:
-    import pyarrow as pa
+def _once() -> CommitProperties:
+    """Return the wish not to retry: a retry inside Delta would not look for the row again.
 
-    text, number = pa.string(), pa.float64()
-    per_class = pa.struct(
-        [
-            ("class", text),
-            ("precision", number),
-            ("recall", number),
-            ("f1", number),
-            ("support", pa.int64()),
-        ]
-    )
-    scores = [
-        ("accuracy", number),
-        ("loss", number),
-        ("test_rows", pa.int64()),
-        ("classes", pa.list_(text)),
-        ("confusion_matrix", pa.list_(pa.list_(pa.int64()))),
-        ("per_class", pa.list_(per_class)),
-        ("calibration_error", number),
-        ("steps", pa.int64()),
-        ("train_rows", pa.int64()),
-        ("train_rows_per_s", number),
-        ("notes", pa.list_(text)),
-    ]
-    return pa.schema([*_run_schema(), *map(pa.field, *zip(*scores, strict=True)), *_json_fields()])
+    It would also make a table a second time that another writer has just made.
+    """
+    from deltalake import CommitProperties
+
+    return CommitProperties(max_commit_retries=0)
 
 
-def _json_fields() -> list[pa.Field]:
-    import pyarrow as pa
+@contextlib.contextmanager
+def _delta_errors(path: Path) -> Iterator[None]:
+    """Turn Delta's errors into one that names the table, but for the one that asks to try again.
 
-    return [pa.field(name, pa.string()) for name in _AS_JSON]
+    Raises:
+        CommitFailedError: Another writer was faster.
+        UnavailableError: The table can't be used.
+    """
+    from deltalake.exceptions import CommitFailedError, DeltaError
 
-
-def _metric_schema() -> pa.Schema:
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            ("run_id", pa.string()),
-            ("job", pa.string()),
-            ("epoch", pa.int32()),
-            ("loss", pa.float64()),
-            ("accuracy", pa.float64()),
-            ("seconds", pa.float64()),
-            ("rows_per_s", pa.float64()),
-            ("others", pa.string()),
-        ]
-    )
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except (DeltaError, OSError) as err:
+        raise UnavailableError(
+            f"Can't use the results table {path}: {' '.join(str(err).split())}",
+            hint="Is the disk full, or a file of the table gone? Reports lie in the runs' folders.",
+        ) from err

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from sample_reports import sample
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from orchestrator.errors import UsageError
 from orchestrator.results.evaluation import accuracy, calibration_error, class_scores
 from orchestrator.results.report import Report, score_fields
 from orchestrator.storage import RunFolder
+from orchestrator.tally import Tally
 from orchestrator.training.evaluation import count
 
 CLASSES = tuple("abcd")
@@ -39,6 +40,18 @@ def test_class_scores_are_scikit_learns(predictions, tally):
     np.testing.assert_allclose([s.recall for s in mine], theirs[1])
     np.testing.assert_allclose([s.f1 for s in mine], theirs[2])
     assert [s.support for s in mine] == theirs[3].tolist()
+
+
+def test_confusion_matrix_is_scikit_learns(predictions, tally):
+    probabilities, labels = predictions
+    theirs = confusion_matrix(labels, probabilities.argmax(axis=1), labels=range(4))
+    assert score_fields(tally, CLASSES)["confusion_matrix"] == tuple(map(tuple, theirs.tolist()))
+
+
+def test_scores_of_no_rows_are_zero():
+    scores = score_fields(Tally.empty(2), ("a", "b"))
+    assert (scores["accuracy"], scores["loss"], scores["calibration_error"]) == (0.0, 0.0, 0.0)
+    assert [c["f1"] for c in scores["per_class"]] == [0.0, 0.0]
 
 
 def test_accuracy_and_calibration(predictions, tally):

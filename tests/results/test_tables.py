@@ -1,11 +1,17 @@
 """Contract 7: a run is in the tables once, whoever records it and however often."""
 
+import dataclasses
 import multiprocessing
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from sample_reports import sample
 
-from orchestrator.results.tables import ResultsStore, report_of_row
+from orchestrator.errors import UnavailableError
+from orchestrator.results import rows, tables
+from orchestrator.results.rows import report_of_row
+from orchestrator.results.tables import ResultsStore
 from orchestrator.storage import Storage
 
 
@@ -32,32 +38,125 @@ def test_report_comes_back_as_it_was(store):
     assert row["started_at"] == expected["started_at"]
 
 
-def test_recording_again_changes_nothing(store):
+def delta(store, table="runs"):
+    return DeltaTable(str(store.storage.results / table))
+
+
+def ended(run_id, finished_at, **changes):
+    return dataclasses.replace(
+        sample(run_id, **changes), finished_at=f"2026-02-0{finished_at}T00:00:00+00:00"
+    )
+
+
+def test_recording_again_writes_nothing(store):
     for _ in range(3):
         store.record(sample("a"))
     assert run_ids(store, "runs") == run_ids(store) == ["a"]
     assert store.table("metrics").num_rows == 2
+    # Version 0 makes the table, 1 is the row.
+    assert {delta(store, name).version() for name in ("runs", "reports", "metrics")} == {1}
 
 
 def test_failed_run_that_was_resumed_shows_its_end(store):
-    store.record(sample("a", failed=True))
+    store.record(ended("a", 1, failed=True))
     assert store.table("reports").num_rows == 0
-    store.record(sample("a"))
+    store.record(ended("a", 2))
     assert store.table("runs")["state"].to_pylist() == ["SUCCEEDED"]
     assert run_ids(store) == ["a"]
 
 
+def test_driver_that_comes_back_late_undoes_no_later_end(store):
+    store.record(ended("a", 2))
+    store.record(ended("a", 1, failed=True))
+    assert store.table("runs")["state"].to_pylist() == ["SUCCEEDED"]
+
+
+#: What the processes of a pool begin their writes together at.
+_start = {}
+
+
 def record(folder, run_id):
+    _start["barrier"].wait()
     ResultsStore(storage=Storage(path=folder)).record(sample(run_id))
 
 
-def test_writers_at_once_lose_nothing_and_double_nothing(tmp_path):
-    ids = [f"run-{number // 2}" for number in range(12)]
-    with multiprocessing.get_context("spawn").Pool(6) as pool:
+def wait_at(barrier):
+    _start["barrier"] = barrier
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [["same"] * 2, [f"run-{n}" for n in range(8)], [f"run-{n // 2}" for n in range(6)]],
+    ids=["2-of-one-run", "8-of-8-runs", "6-of-3-runs"],
+)
+def test_writers_at_once_lose_nothing_and_double_nothing(tmp_path, ids):
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(len(ids))
+    with context.Pool(len(ids), wait_at, (barrier,)) as pool:
         pool.starmap(record, [(tmp_path, run_id) for run_id in ids], chunksize=1)
     store = ResultsStore(storage=Storage(path=tmp_path))
-    assert run_ids(store) == run_ids(store, "runs") == sorted(set(ids))
-    assert store.table("metrics").num_rows == 2 * len(set(ids))
+    runs = sorted(set(ids))
+    assert run_ids(store) == run_ids(store, "runs") == runs
+    epochs = store.table("metrics").select(["run_id", "epoch"]).to_pylist()
+    assert sorted((row["run_id"], row["epoch"]) for row in epochs) == [
+        (run, epoch) for run in runs for epoch in (1, 2)
+    ]
+    for name in ("runs", "reports", "metrics"):
+        made = [h for h in delta(store, name).history() if h["operation"] == "CREATE TABLE"]
+        assert len(made) == 1
+
+
+def test_small_files_become_one(store, monkeypatch):
+    monkeypatch.setattr(tables, "_COMPACT_EVERY", 4)
+    for number in range(4):
+        store.record(sample(f"r{number}"))
+    assert run_ids(store, "runs") == [f"r{number}" for number in range(4)]
+    assert len(delta(store).file_uris()) == 1
+
+
+def test_columns_are_only_added(store, monkeypatch):
+    """A table of an earlier version gets the new column, and one of a later version keeps its."""
+    store.record(sample("a"))
+    now = rows.schema
+    monkeypatch.setattr(
+        rows, "schema", lambda t: pa.schema([*now(t), ("device_name", pa.string())])
+    )
+    monkeypatch.setattr(
+        rows, "rows", lambda t, report: [{"run_id": report.run_id, "device_name": "x"}]
+    )
+    store.record(sample("b"))
+    monkeypatch.undo()
+    store.record(sample("c"))
+    found = {row["run_id"]: row for row in store.table("reports").to_pylist()}
+    assert {run: row["device_name"] for run, row in found.items()} == {
+        "a": None,
+        "b": "x",
+        "c": None,
+    }
+    # A row whose columns another version left empty is no error.
+    assert report_of_row(found["b"])["params"] is None
+    assert report_of_row(found["c"])["params"] == {"units": 8}
+
+
+@pytest.mark.parametrize("table", ["runs", "reports", "metrics"])
+def test_columns_are_as_declared(store, table):
+    assert store.table(table).schema == rows.schema(table)
+    store.record(sample("a"))
+    assert store.table(table).schema == rows.schema(table)
+
+
+def test_table_that_lost_a_file_is_an_error_that_names_it(store):
+    store.record(sample("a"))
+    for file in (store.storage.results / "reports").glob("*.parquet"):
+        file.unlink()
+    with pytest.raises(UnavailableError, match="results/reports"):
+        store.reports()
+
+
+def test_results_that_cant_be_written(tmp_path):
+    (tmp_path / "results").write_text("in the way")
+    with pytest.raises(UnavailableError, match="results"):
+        ResultsStore(storage=Storage(path=tmp_path)).record(sample("a"))
 
 
 def test_filters(store):
@@ -70,13 +169,20 @@ def test_filters(store):
     assert store.reports(dataset="other").num_rows == 0
 
 
+def test_files_that_cant_match_are_not_read(store):
+    for number, job in enumerate(("lstm", "cnn")):
+        store.record(sample(f"r{number}", job=job))
+    for file in delta(store, "reports").get_add_actions(flatten=True).to_struct_array().to_pylist():
+        if file["max.job"] == "cnn":
+            (store.storage.results / "reports" / file["path"]).unlink()
+    assert store.reports(job="lstm")["run_id"].to_pylist() == ["r0"]
+
+
 def test_empty_store_is_an_empty_table(store):
     assert store.reports().num_rows == 0
 
 
 def test_any_delta_reader_reads_it(store):
-    from deltalake import DeltaTable
-
     store.record(sample("a"))
-    table = DeltaTable(str(store.storage.results / "reports")).to_pyarrow_table()
+    table = delta(store, "reports").to_pyarrow_table()
     assert table["accuracy"].to_pylist() == [0.75]
