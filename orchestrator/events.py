@@ -1,7 +1,7 @@
 """events.jsonl: what happened in a run, one line a thing, in the order it happened.
 
 The log is append-only and has one writer, the run's driver. A line that was cut off by a crash
-is the last one; readers pass over it.
+stays as it is: readers pass over it, and the next one begins on a line of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from orchestrator.states import RunState, check_transition
 from orchestrator.storage import storage_errors
@@ -35,7 +35,7 @@ class Event:
         return json.dumps(values, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_line(cls, line: str) -> Event:
+    def from_line(cls, line: bytes) -> Event:
         """Read one line of JSON.
 
         Raises:
@@ -73,8 +73,8 @@ class EventLog:
         entry = Event(time=at or datetime.now(UTC), event=event, details=details)
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a") as file:
-                file.write(entry.to_line())
+            with self.path.open("ab+") as file:
+                file.write((_line_end_missing(file) + entry.to_line()).encode())
                 file.flush()
                 os.fsync(file.fileno())
         return entry
@@ -86,7 +86,7 @@ class EventLog:
     def _lines(self) -> Iterator[Event]:
         if not self.path.is_file():
             return
-        with storage_errors(self.path), self.path.open() as file:
+        with storage_errors(self.path), self.path.open("rb") as file:
             for line in file:
                 try:
                     yield Event.from_line(line)
@@ -97,3 +97,11 @@ class EventLog:
         """Return the state the run was last seen in; None before its first."""
         states = [e.details["state"] for e in self.read() if e.event == "state"]
         return RunState(states[-1]) if states else None
+
+
+def _line_end_missing(file: BinaryIO) -> str:
+    """Return the line end that a crash kept from the last line, or nothing."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return ""
+    file.seek(-1, os.SEEK_END)
+    return "" if file.read(1) == b"\n" else "\n"
