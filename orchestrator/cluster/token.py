@@ -6,8 +6,10 @@ written first, for the user alone, at the place where Ray's own tools look for i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from orchestrator.storage import storage_errors
@@ -31,9 +33,21 @@ def ensure_token() -> Path:
     path = token_path()
     with storage_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists() or not path.read_text().strip():
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_hex(32))
+        if path.exists() and not path.read_text().strip():
+            path.unlink()
+        if not path.exists():
+            _write_new(path)
         path.chmod(0o600)
     return path
+
+
+def _write_new(path: Path) -> None:
+    """Write a token, unless another run has just written one: clusters of both would need it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
