@@ -57,8 +57,10 @@ def write_atomic(path: Path, content: bytes | str) -> None:
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
+            sync_folder(path.parent)
         except BaseException:
-            os.unlink(temporary)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
             raise
 
 
@@ -215,8 +217,10 @@ class Storage:
         """Return the storage at a path or a `file://` address.
 
         Raises:
-            UsageError: It is an address of another kind.
+            UsageError: It is an address of another kind, or empty.
         """
+        if not uri.strip():
+            raise UsageError("The storage has an empty name.", hint="Name a folder.")
         scheme, separator, rest = uri.partition("://")
         if separator and scheme != "file":
             raise UsageError(
