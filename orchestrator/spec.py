@@ -60,12 +60,9 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         check_name(self.run_id, what="run")
-        for option, value in (("epochs", self.epochs), ("batch-size", self.batch_size)):
-            _check_positive(option, value)
-        _check_positive("workers", self.workers)
-        _check_positive("streams", self.streams)
-        if self.seed < 0:
-            raise UsageError(f"--seed must be 0 or more, not {self.seed}.")
+        for option in ("epochs", "batch-size", "workers", "streams"):
+            _check_whole(option, getattr(self, option.replace("-", "_")), least=1)
+        _check_whole("seed", self.seed, least=0)
         if self.device not in get_args(Device):
             raise UsageError(f"--device is one of {', '.join(get_args(Device))}.")
 
@@ -87,16 +84,19 @@ class RunSpec:
             where: File the values come from, for messages.
 
         Raises:
-            UsageError: A key is unknown or missing.
+            UsageError: A key is unknown or missing, or its value can't be.
         """
-        known = {f.name for f in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - known):
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - set(fields)):
             raise UsageError(f"{where}: unknown key {unknown[0]!r}.")
+        needed = {name for name, f in fields.items() if f.default is dataclasses.MISSING}
+        if missing := sorted(needed - set(values)):
+            raise UsageError(f"{where}: key {missing[0]!r} is missing.")
         tuples = {key: tuple(values.get(key, ())) for key in ("tags", "notes")}
         try:
             return cls(**{**values, **tuples})
-        except TypeError as err:
-            raise UsageError(f"{where}: {err}.") from err
+        except UsageError as err:
+            raise UsageError(f"{where}: {err.message}", hint=err.hint) from err
 
 
 def new_run_id(job: str, now: datetime) -> str:
@@ -110,6 +110,6 @@ def new_run_id(job: str, now: datetime) -> str:
     return f"{stamp}-{re.sub(r'[^a-z0-9-]+', '-', job.lower())[:40]}-{secrets.token_hex(3)}"
 
 
-def _check_positive(option: str, value: int) -> None:
-    if value < 1:
-        raise UsageError(f"--{option} must be at least 1, not {value}.")
+def _check_whole(option: str, value: object, *, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(f"--{option} must be at least {least}, not {value!r}.")
