@@ -63,7 +63,12 @@ def _git(folder: Path, *args: str) -> str | None:
     """Return what git says, or None where it has nothing to say."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *args], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(folder), *args],
+            capture_output=True,
+            encoding="utf-8",
+            # A diff holds files as they are, in whatever encoding.
+            errors="replace",
+            timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
