@@ -16,6 +16,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from orchestrator.errors import UsageError
@@ -51,7 +52,7 @@ class Parameter:
         """
         try:
             parsed = self._convert(value)
-        except (TypeError, ValueError) as err:
+        except (TypeError, ValueError, OverflowError) as err:
             raise UsageError(
                 f"Parameter {self.name!r} takes {self.kind.__name__}, not {value!r}."
             ) from err
@@ -64,7 +65,9 @@ class Parameter:
     def _convert(self, value: object) -> bool | int | float | str:
         if self.kind is bool and not isinstance(value, bool):
             raise TypeError(value)
-        if self.kind is int and (isinstance(value, (bool, float)) and value != int(value)):
+        if self.kind is not bool and isinstance(value, bool):
+            raise TypeError(value)
+        if self.kind is int and isinstance(value, float) and value != int(value):
             raise ValueError(value)
         converted: bool | int | float | str = self.kind(value)
         return converted
@@ -198,7 +201,11 @@ def _summary(function: Callable[..., object]) -> str:
 
 
 def _parameters(build: Callable[..., object]) -> tuple[Parameter, ...]:
-    hints = typing.get_type_hints(build, include_extras=True)
+    # What it returns is left out: Keras may be imported for the type checker alone.
+    named = {name: hint for name, hint in build.__annotations__.items() if name != "return"}
+    hints = typing.get_type_hints(
+        SimpleNamespace(__annotations__=named), build.__globals__, include_extras=True
+    )
     signature = inspect.signature(build)
     return tuple(_parameter(build, p, hints.get(p.name)) for p in signature.parameters.values())
 
@@ -211,11 +218,17 @@ def _parameter(build: Callable[..., object], declared: inspect.Parameter, hint: 
     choices: tuple[str, ...] = ()
     if typing.get_origin(hint) is Literal:
         choices, hint = typing.get_args(hint), str
-    if hint not in _SCALARS or declared.default is inspect.Parameter.empty:
+    strings = all(isinstance(choice, str) for choice in choices)
+    if not strings or hint not in _SCALARS or declared.default is inspect.Parameter.empty:
         raise UsageError(
             f"{inspect.getfile(build)}: parameter {declared.name!r} of {build.__name__} needs a "
             "default and a type: int, float, str, bool or Literal of strings."
         )
-    return Parameter(
+    parameter = Parameter(
         name=declared.name, kind=hint, default=declared.default, help=text, choices=choices
     )
+    try:
+        parameter.parse(declared.default)
+    except UsageError as err:
+        raise UsageError(f"{inspect.getfile(build)}: {err.message}") from err
+    return parameter

@@ -120,6 +120,7 @@ def _load_file(shelf: Shelf[Entry], type_: type[Entry], path: Path) -> None:
         return
     for entry in _entries(module, type_):
         shelf.entries[entry.name] = entry
+        shelf.broken.pop(entry.name, None)
 
 
 def _entries(module: ModuleType, kind: type[Entry]) -> list[Entry]:
@@ -144,7 +145,7 @@ def _load_module(path: Path) -> ModuleType:
     except LaunchJobError:
         del sys.modules[name]
         raise
-    except Exception as err:
+    except (Exception, SystemExit) as err:  # A script that ends itself is no job either.
         del sys.modules[name]
         raise UsageError(
             f"{path} does not import: {_where(err, path)}{type(err).__name__}: {err}"
@@ -152,9 +153,9 @@ def _load_module(path: Path) -> ModuleType:
     return module
 
 
-def _where(err: Exception, path: Path) -> str:
+def _where(err: BaseException, path: Path) -> str:
     """Name the line of `path` that an error comes from, or nothing if it has none."""
-    if isinstance(err, SyntaxError):
+    if isinstance(err, SyntaxError) and err.filename == str(path):
         return f"line {err.lineno}: "
     lines = [f.lineno for f in traceback.extract_tb(err.__traceback__) if f.filename == str(path)]
     return f"line {lines[-1]}: " if lines else ""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import pytest
 
 from orchestrator import job
+from orchestrator.catalog import Job, load_entry
 from orchestrator.errors import UsageError
 
 
@@ -70,3 +71,45 @@ def test_parameter_of_another_type_is_refused():
 
     with pytest.raises(UsageError, match="needs a default and a type"):
         job(dataset="digits")(odd)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"units": True}, {"units": float("inf")}, {"rate": None}, {"rate": True}, {"deep": 1}],
+)
+def test_values_of_another_type_are_refused(wrong):
+    with pytest.raises(UsageError, match="takes"):
+        MINE.parse(wrong)
+
+
+@pytest.mark.parametrize("default", ["c", 3])
+def test_default_that_is_no_choice_is_refused_at_once(default):
+    def odd(kind: Literal["a", "b"] = default):
+        pass
+
+    with pytest.raises(UsageError, match=r"test_definition\.py: Parameter 'kind' is one of a, b"):
+        job(dataset="digits")(odd)
+
+
+def test_choices_that_are_no_strings_are_refused():
+    def odd(size: Literal[1, 2] = 1):
+        pass
+
+    with pytest.raises(UsageError, match="Literal of strings"):
+        job(dataset="digits")(odd)
+
+
+def test_return_type_may_be_imported_for_the_type_checker_alone(tmp_path):
+    file = tmp_path / "annotated.py"
+    file.write_text(
+        "from __future__ import annotations\n"
+        "from typing import TYPE_CHECKING\n"
+        "from orchestrator import job\n"
+        "if TYPE_CHECKING:\n"
+        "    import keras\n\n"
+        '@job(dataset="digits")\n'
+        "def annotated(units: int = 8) -> keras.Model:\n"
+        "    pass\n"
+    )
+    (parameter,) = load_entry(file, Job).parameters
+    assert (parameter.name, parameter.kind) == ("units", int)
