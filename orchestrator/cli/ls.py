@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.options import limit_option, output_option, storage_option
-from orchestrator.cli.terminal import ago, duration, percent, print_json, print_table
+from orchestrator.cli.terminal import ago, chatter, duration, percent, print_json, print_table
 from orchestrator.results.runs import RunSummary, list_runs
 from orchestrator.storage import Storage
 
@@ -16,7 +16,13 @@ from orchestrator.storage import Storage
 @output_option
 def ls(limit: int, storage: Storage, output: str) -> None:
     """List runs, newest first."""
-    runs = list_runs(storage, limit=limit)
+    runs = list_runs(
+        storage,
+        limit=limit,
+        on_unreadable=lambda error: chatter().print(
+            f"Left out: {error.message}", style="yellow", markup=False
+        ),
+    )
     if output == "json":
         print_json([run.to_dict() for run in runs])
         return
@@ -34,7 +40,7 @@ def ls(limit: int, storage: Storage, output: str) -> None:
     print_table(
         heads if any(run.name for run in runs) else [h for h in heads if h != "NAME"],
         [_row(run, named=any(run.name for run in runs)) for run in runs],
-        empty=f"There are no runs in {storage.path} yet. `launch-job lstm-mnist` makes one.",
+        empty=f"There are no runs in {storage.path} yet. `launch-job --help` lists the jobs.",
     )
 
 

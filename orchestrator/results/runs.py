@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.errors import LaunchJobError
 from orchestrator.events import Event, EventLog
 from orchestrator.results.report import Report
 from orchestrator.spec import RunSpec
@@ -45,14 +47,36 @@ class RunSummary:
         return {**asdict(self), "started_at": self.started_at.isoformat()}
 
 
-def list_runs(storage: Storage, *, limit: int) -> list[RunSummary]:
-    """Return the newest runs, newest first; only their folders are read."""
-    return [summarise(storage.run(i)) for i in reversed(storage.run_ids()[-limit:])]
+def list_runs(
+    storage: Storage,
+    *,
+    limit: int,
+    on_unreadable: Callable[[LaunchJobError], None] = lambda error: None,
+) -> list[RunSummary]:
+    """Return the newest runs, newest first; only their folders are read.
+
+    Args:
+        storage: Where they are.
+        limit: At most so many.
+        on_unreadable: Told of each run whose folder is damaged; the others are returned.
+    """
+    found = []
+    for run_id in reversed(storage.run_ids()[-limit:]):
+        try:
+            found.append(summarise(storage.run(run_id)))
+        except LaunchJobError as err:
+            on_unreadable(err)
+    return found
 
 
 def summarise(run: RunFolder) -> RunSummary:
-    """Sum up a run from its folder."""
-    spec = RunSpec.from_dict(read_json(run.spec)["spec"], where=str(run.spec))
+    """Sum up a run from its folder.
+
+    Raises:
+        UsageError: Its request or its report is not one.
+        UnavailableError: A file can't be read.
+    """
+    spec = RunSpec.from_dict(read_json(run.spec).get("spec", {}), where=str(run.spec))
     events = EventLog(path=run.events).read()
     state = _last_state(events)
     began = events[0].time if events else datetime.now(UTC)
