@@ -10,15 +10,19 @@ from orchestrator.results.runs import RunSummary, list_runs
 from orchestrator.storage import Storage
 
 
-@click.command(epilog="\b\nExamples:\n  launch-job ls\n  launch-job ls -l 5 -o json")
+@click.command(
+    epilog="\b\nExamples:\n  launch-job ls\n  launch-job ls -l 5 -o json"
+    "\n  launch-job ls -a | grep FAILED"
+)
 @limit_option
+@click.option("-a", "--all", "everything", is_flag=True, help="Show all, however many.")
 @storage_option
 @output_option
-def ls(limit: int, storage: Storage, output: str) -> None:
+def ls(limit: int, everything: bool, storage: Storage, output: str) -> None:
     """List runs, newest first."""
     runs = list_runs(
         storage,
-        limit=limit,
+        limit=None if everything else limit,
         on_unreadable=lambda error: chatter().print(
             f"Left out: {error.message}", style="yellow", markup=False
         ),
@@ -40,6 +44,7 @@ def ls(limit: int, storage: Storage, output: str) -> None:
     print_table(
         heads if any(run.name for run in runs) else [h for h in heads if h != "NAME"],
         [_row(run, named=any(run.name for run in runs)) for run in runs],
+        spare=("DATASET", "WORKERS", "TOOK", "ACCURACY"),
         empty=f"There are no runs in {storage.path} yet. `launch-job --help` lists the jobs.",
     )
 

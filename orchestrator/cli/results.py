@@ -47,6 +47,7 @@ def results(
         ("RUN", "JOB", "DATASET", ">WORKERS", ">ACCURACY", ">LOSS", ">ROWS/S", ">TOOK", "ASKED")
         + (("PARAMETERS",) if len({row["params"] for row in rows}) > 1 else ()),
         [_cells(row, rows) for row in rows],
+        spare=("JOB", "ASKED", "WORKERS", "DATASET", "TOOK", "ROWS/S"),
         empty=f"No results in {storage.path} match.",
     )
 

@@ -6,10 +6,13 @@ Data goes to standard output, everything else to standard error.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from itertools import accumulate
+from operator import sub
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,26 +38,54 @@ def output() -> Console:
 
 
 def print_json(value: object) -> None:
-    """Print data as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print data as JSON; a number that JSON has no word for, such as a loss of NaN, is null."""
+    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    empty: str,
+    spare: Sequence[str] = (),
+) -> None:
     """Print a table; in a pipe, aligned columns without lines, colour or cut-off text.
 
     Args:
         columns: Heads of the columns; one that begins with `>` is aligned to the right.
         rows: Text of each cell.
         empty: What to say, to people, where there is no row.
+        spare: Heads of columns that a terminal too narrow for all goes without, first one first.
     """
     if not rows:
-        chatter().print(empty, style="dim")
+        chatter().print(empty, style="dim", markup=False)
         return
     heads = [head.removeprefix(">") for head in columns]
     right = [head.startswith(">") for head in columns]
-    if output().is_terminal:
-        _print_rich(heads, right, rows)
+    if not output().is_terminal:
+        _print_plain(heads, right, rows)
         return
+    cells = list(zip(*rows, strict=True))
+    left_out = _left_out(dict(zip(heads, cells, strict=True)), spare, output().width)
+    kept = [i for i, head in enumerate(heads) if head not in left_out]
+    _print_rich([heads[i] for i in kept], [right[i] for i in kept], [cells[i] for i in kept])
+    if left_out:
+        chatter().print(
+            f"No room for {', '.join(left_out)}; a pipe and -o json have them.", style="dim"
+        )
+
+
+def _print_plain(
+    heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]
+) -> None:
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
     for line in (heads, *rows):
         cells = (
@@ -64,17 +95,50 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty:
         click.echo("  ".join(cells).rstrip())
 
 
-def _print_rich(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
+def _left_out(columns: Mapping[str, Sequence[str]], spare: Sequence[str], width: int) -> list[str]:
+    """Return the heads of the columns that there is no room for, in the order of `spare`."""
+    widths = {head: _least_width(head, cells) + _GAP for head, cells in columns.items()}
+    names = [head for head in spare if head in widths]
+    excess = sum(widths.values()) - _GAP - width
+    # What is left to save before each name; a column is left out while there is something.
+    excesses = accumulate((widths[head] for head in names), sub, initial=excess)
+    return [head for head, rest in zip(names, excesses, strict=False) if rest > 0]
+
+
+def _least_width(head: str, cells: Sequence[str]) -> int:
+    widest = max(len(head), *map(len, cells))
+    return min(widest, _PROSE) if _is_prose(cells) else widest
+
+
+def _is_prose(cells: Sequence[str]) -> bool:
+    """Return whether a column may be broken between words: not a name, not a time."""
+    return any(len(cell) > _PROSE and " " in cell for cell in cells)
+
+
+def _print_rich(
+    heads: Sequence[str], right: Sequence[bool], columns: Sequence[Sequence[str]]
+) -> None:
+    from rich.segment import Segments
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for head, aligned in zip(heads, right, strict=True):
-        table.add_column(head, justify="right" if aligned else "left", overflow="fold")
-    for row in rows:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for head, aligned, cells in zip(heads, right, columns, strict=True):
+        table.add_column(head, justify="right" if aligned else "left", no_wrap=not _is_prose(cells))
+    for row in zip(*columns, strict=True):
         table.add_row(*(Text(cell, style=STATE_STYLES.get(cell, "")) for cell in row))
-    output().print(table)
+    # Wider than the terminal, if need be: it then breaks lines itself, and nothing is cut off.
+    least = sum(map(_least_width, heads, columns)) + _GAP * (len(heads) - 1)
+    console = output()
+    wide = console.options.update(width=max(least, console.width))
+    console.print(Segments(console.render(table, wide)), soft_wrap=True, end="")
+
+
+#: Columns of space between two columns of a table.
+_GAP = 2
+
+#: Text of several words that is longer than this may be broken between words.
+_PROSE = 24
 
 
 #: Colours of the states of a run.
@@ -91,7 +155,7 @@ STATE_STYLES: Mapping[str, str] = {
 
 def duration(seconds: float) -> str:
     """Return seconds as people say them: `8.4 s`, `3 m 20 s`, `2 h 05 m`."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

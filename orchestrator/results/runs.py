@@ -50,18 +50,18 @@ class RunSummary:
 def list_runs(
     storage: Storage,
     *,
-    limit: int,
+    limit: int | None,
     on_unreadable: Callable[[LaunchJobError], None] = lambda error: None,
 ) -> list[RunSummary]:
     """Return the newest runs, newest first; only their folders are read.
 
     Args:
         storage: Where they are.
-        limit: At most so many.
+        limit: At most so many; None: all.
         on_unreadable: Told of each run whose folder is damaged; the others are returned.
     """
     found = []
-    for run_id in reversed(storage.run_ids()[-limit:]):
+    for run_id in storage.run_ids()[::-1][:limit]:
         try:
             found.append(summarise(storage.run(run_id)))
         except LaunchJobError as err:
@@ -79,7 +79,9 @@ def summarise(run: RunFolder) -> RunSummary:
     spec = RunSpec.from_dict(read_json(run.spec).get("spec", {}), where=str(run.spec))
     events = EventLog(path=run.events).read()
     state = _last_state(events)
-    began = events[0].time if events else datetime.now(UTC)
+    # A driver that died before its first word leaves a request and no log.
+    asked = datetime.fromtimestamp(run.spec.stat().st_mtime, UTC)
+    began = events[0].time if events else asked
     ended = events[-1].time if state and state.finished else datetime.now(UTC)
     done = [e.details["epoch"] for e in events if e.event == "epoch"]
     return RunSummary(
