@@ -9,10 +9,12 @@ import difflib
 import importlib
 import os
 import sys
+import traceback
 from typing import Any, NoReturn
 
 import click
 
+from orchestrator.cli.pipe import reader_may_go
 from orchestrator.errors import LaunchJobError, UsageError
 
 #: Verbs: module, command in it, and one line of help.
@@ -41,6 +43,16 @@ Examples:
 class LaunchJob(click.Group):
     """Finds verbs by name, then jobs of the catalogue."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Return a context; help is printed while it is made."""
+        with reader_may_go():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        with reader_may_go():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return every verb and job."""
         return [*VERBS, *_catalogue_names()]
@@ -57,7 +69,12 @@ class LaunchJob(click.Group):
             command = getattr(importlib.import_module(f"orchestrator.cli.{module}"), attribute)
             assert isinstance(command, click.Command)
             return command
-        return _job_command(name)
+        try:
+            return _job_command(name)
+        except LaunchJobError:
+            if ctx.resilient_parsing:
+                return None  # The shell completes a line: no place to complain.
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections Jobs and Commands."""
@@ -93,10 +110,29 @@ def _job_command(name: str) -> click.Command:
     return job_command(shelf.get(name))
 
 
+def _print_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"launch-job, version {version('launch-job')}")
+    except PackageNotFoundError:
+        click.echo("launch-job, not installed: run from its source")
+    ctx.exit()
+
+
 @click.group(
     cls=LaunchJob, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(package_name="launch-job", prog_name="launch-job")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 def cli(debug: bool) -> None:
     """Train Keras models on a Ray cluster: one command, exact results.
@@ -117,7 +153,7 @@ def run(args: list[str]) -> int:
         return result if isinstance(result, int) else 0
     except LaunchJobError as err:
         if "--debug" in args:
-            raise
+            traceback.print_exc()
         _complain(err.message, err.hint)
         return err.exit_code
     except click.ClickException as err:
@@ -126,13 +162,9 @@ def run(args: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         _complain("Interrupted.", None)
         return 130
-    except BrokenPipeError:
-        # The reader has gone; what is still buffered has no one to go to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as err:
+    except Exception as err:  # noqa: BLE001 - the last boundary; --debug shows it whole
         if "--debug" in args:
-            raise
+            traceback.print_exc()
         _complain(f"{type(err).__name__}: {err}", "This is a defect; --debug shows where it is.")
         return 1
 

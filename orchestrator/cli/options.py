@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -36,11 +37,11 @@ class SinceType(click.ParamType[datetime]):
         """Return the time."""
         if isinstance(value, datetime):
             return value
-        if age := _AGE.fullmatch(value):
-            return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
         try:
+            if age := _AGE.fullmatch(value):
+                return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
             then = datetime.fromisoformat(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time; use 30m, 12h, 7d or 2026-11-01.", param, ctx)
         return then if then.tzinfo else then.replace(tzinfo=UTC)
 
@@ -87,5 +88,6 @@ def run_argument(command: Command) -> Command:
 
 
 def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    storage = ctx.params.get("storage") or Storage.at(DEFAULT_STORAGE)
+    named = os.environ.get("LAUNCH_JOB_STORAGE") or DEFAULT_STORAGE
+    storage = ctx.params.get("storage") or Storage.at(named)
     return [i for i in ["latest", *reversed(storage.run_ids())] if i.startswith(incomplete)]
