@@ -66,7 +66,7 @@ def job_command(job: Job) -> click.Command:
         params=[_option(p) for p in job.parameters],
     )
     options = _run_options()
-    _check_reserved(job, {option.name for option in options if option.name})
+    _check_reserved(job, {flag for option in options for flag in option.opts} | {"--help"})
     command.params += options
     return command
 
@@ -86,7 +86,13 @@ def _run_options() -> list[click.Parameter]:
 @click.argument("job")
 @click.pass_context
 def submit(ctx: click.Context, job: str) -> None:
-    """Run JOB; `launch-job JOB` is the short form."""
+    """Run JOB; `launch-job JOB` is the short form.
+
+    `launch-job JOB --help` shows the job's parameters and the options of every run.
+    """
+    if job in ctx.help_option_names:
+        click.echo(ctx.get_help())
+        return
     command = job_command(load_catalog().jobs.get(job))
     command.main(ctx.args, prog_name=f"launch-job {job}", standalone_mode=False)
 
@@ -99,8 +105,12 @@ def _key(parameter: Parameter) -> str:
     return _PREFIX + parameter.name
 
 
+def _flag(parameter: Parameter) -> str:
+    return f"--{parameter.name.replace('_', '-')}"
+
+
 def _option(parameter: Parameter) -> click.Option:
-    flag = f"--{parameter.name.replace('_', '-')}"
+    flag = _flag(parameter)
     kind: Any = click.Choice(parameter.choices) if parameter.choices else parameter.kind
     switch = parameter.kind is bool
     return click.Option(
@@ -155,7 +165,7 @@ def _run(
 def _check_reserved(job: Job, taken: set[str]) -> None:
     """Refuse a job whose parameter is called like an option of every run."""
     for parameter in job.parameters:
-        if parameter.name in taken:
+        if _flag(parameter) in taken:
             raise UsageError(
                 f"{job.path}: parameter {parameter.name!r} is an option of every run.",
                 hint="Call it something else.",
