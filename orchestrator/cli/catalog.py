@@ -75,4 +75,4 @@ def _job_values(job: Job) -> dict[str, Any]:
 
 def _tell_broken(shelf: Shelf[Any]) -> None:
     for error in shelf.broken.values():
-        chatter().print(f"[yellow]Can't be loaded:[/] {error.message}")
+        chatter().print(f"Can't be loaded: {error.message}", style="yellow", markup=False)

@@ -72,13 +72,19 @@ def _print_head(report: Report) -> None:
     style = STATE_STYLES.get(report.state.value, "")
     output().print(f"[bold]{report.run_id}[/]  [{style}]{report.state.value}[/]")
     params = " ".join(f"{name}={value}" for name, value in report.params.items())
-    click.echo(f"{report.job} on {report.dataset}, {report.workers} workers on {report.device}")
     click.echo(
-        f"{report.epochs} epochs, batches of {report.batch_size}, seed {report.seed}"
+        f"{report.job} on {report.dataset}, {_counted(report.workers, 'worker')} on {report.device}"
+    )
+    click.echo(
+        f"{_counted(report.epochs, 'epoch')}, batches of {report.batch_size}, seed {report.seed}"
         + (f", {params}" if params else "")
     )
     for note in report.notes:
         output().print(f"Note: {note}", style="yellow", markup=False)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _print_error(error: Mapping[str, Any]) -> None:
@@ -121,12 +127,14 @@ def _print_scores(report: Report) -> None:
 
 
 def _print_confusion(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> None:
+    from rich.markup import escape
+
     width = max(len(str(cell)) for cell in [*classes, *(n for line in matrix for n in line)]) + 1
     label = max(len(name) for name in classes)
     click.echo(" " * label + "".join(name.rjust(width) for name in classes))
     for i, (name, line) in enumerate(zip(classes, matrix, strict=True)):
         cells = (_heat(str(n).rjust(width), n, sum(line), i == j) for j, n in enumerate(line))
-        output().print(name.rjust(label) + "".join(cells), soft_wrap=True)
+        output().print(escape(name.rjust(label)) + "".join(cells), soft_wrap=True)
 
 
 def _heat(text: str, count: int, total: int, right: bool) -> str:
