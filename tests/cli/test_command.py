@@ -11,33 +11,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def command(tmp_path):
-    """Run launch-job in an empty folder, without a network."""
-    (tmp_path / "home").mkdir()
-
-    def run(*args, code=0, **env):
-        done = subprocess.run(
-            [sys.executable, "-m", "orchestrator", *map(str, args)],
-            cwd=tmp_path,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(tmp_path / "home"),
-                "PYTHONPATH": str(ROOT),
-                "HTTPS_PROXY": "http://127.0.0.1:9",
-                **env,
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    run.folder = tmp_path
-    return run
-
-
 def test_help_lists_jobs_and_verbs(command):
     text = command("--help").stdout
     for word in ("lstm-mnist", "ls", "report", "results", "Examples:"):
@@ -59,7 +32,7 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "verb", ["lstm-mnist", "ls", "report", "results", "jobs", "datasets", "completion"]
+    "verb", ["lstm-mnist", "submit", "ls", "report", "results", "jobs", "datasets", "completion"]
 )
 def test_every_verb_has_help_with_an_example(command, verb):
     assert f"launch-job {verb}" in command(verb, "--help").stdout.split("Example", 1)[1]
@@ -88,6 +61,9 @@ def test_help_of_a_job_shows_its_parameters(command):
         (["lstm-mnist", "--data-dir", "nowhere"], 2, "train-images-idx3-ubyte.gz"),
         (["report", "latest"], 2, "There is no run 'latest'"),
         (["results", "--since", "yesterday"], 2, "is not a time"),
+        (["results", "--since", "99999999w"], 2, "is not a time"),
+        (["ls", "--storage", ""], 2, "empty name"),
+        (["ls", "--storage", "s3://bucket/folder"], 2, "not supported"),
     ],
 )
 def test_bad_input_is_told_and_leaves_nothing(command, args, code, message):
@@ -99,7 +75,7 @@ def test_bad_input_is_told_and_leaves_nothing(command, args, code, message):
 
 
 def test_debug_shows_the_traceback(command):
-    assert "Traceback" in command("--debug", "lstm-mnst", code=1).stderr
+    assert "Traceback" in command("--debug", "lstm-mnst", code=2).stderr
 
 
 def test_storage_that_cant_be_written(command):
@@ -173,3 +149,72 @@ def test_table_in_a_pipe_is_plain(command):
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_script(command, shell):
     assert "_LAUNCH_JOB_COMPLETE" in command("completion", shell).stdout
+
+
+@pytest.mark.parametrize("name", ["tag", "workers", "dry_run", "help"])
+def test_parameter_called_like_an_option_of_every_run(command, name):
+    project(
+        command.folder,
+        "mine.py",
+        f'from orchestrator import job\n\n\n@job(dataset="digits")\ndef mine({name}: int = 1):\n'
+        "    return None\n",
+    )
+    assert f"parameter '{name}' is an option of every run" in command("mine", code=2).stderr
+
+
+def test_dry_run_imports_no_ray_and_no_tensorflow(command):
+    script = (
+        "import sys\n"
+        "from orchestrator.cli.main import run\n"
+        "assert run(['lstm-mnist', '--dataset', 'digits', '--dry-run']) == 0\n"
+        "print('heavy:', sorted({'ray', 'tensorflow', 'keras'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=command.folder,
+        env=command.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines()[-1] == "heavy: []", done.stderr
+
+
+@pytest.mark.parametrize("args", [["--help"], ["jobs", "-o", "json"]])
+def test_reader_that_has_gone_is_no_failed_run(command, args):
+    """As `launch-job jobs | true` does: 141 is what a shell reports of any other program."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", *args],
+            cwd=command.folder,
+            env=command.environment,
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("launch-job re", {"report", "results"}),
+        ("launch-job lstm-mnist --activation ", {"tanh", "relu"}),
+        ("launch-job report la", {"latest"}),
+        ("launch-job lstm-mnist --uni", {"--units"}),
+        ("launch-job no-such-job --uni", set()),
+        ("launch-job broken --uni", set()),
+    ],
+)
+def test_completion(command, words, found):
+    project(command.folder, "broken.py", "1 / 0\n")
+    # Fish tells the finished words and the one that is being typed.
+    done = command(
+        _LAUNCH_JOB_COMPLETE="fish_complete", COMP_WORDS=words, COMP_CWORD=words.split(" ")[-1]
+    )
+    candidates = {line.split("\t")[0].split(",")[-1] for line in done.stdout.splitlines()}
+    assert candidates - {""} == found
+    assert done.stderr == ""

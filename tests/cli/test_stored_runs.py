@@ -1,0 +1,92 @@
+"""The verbs on runs that are damaged, small or kept elsewhere, and without colour."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from sample_runs import make_run, make_runs
+
+from orchestrator.storage import Storage
+
+DONE, FAILED, RUNNING = (
+    f"2026010{n}-100000-pets-{letter * 6}" for n, letter in ((1, "a"), (2, "b"), (3, "c"))
+)
+
+
+@pytest.fixture
+def storage(command):
+    """The command's own storage, with three runs."""
+    storage = Storage(path=command.folder / "runs-store")
+    make_runs(storage)
+    return storage
+
+
+def test_damaged_run_is_told_and_the_others_are_listed(command, storage):
+    storage.run(FAILED).spec.write_text("{")
+    done = command("ls", "-o", "json")
+    assert [run["run_id"] for run in json.loads(done.stdout)] == [RUNNING, DONE]
+    assert f"Left out: {storage.run(FAILED).spec} is damaged" in done.stderr
+
+
+def test_report_counts_one_as_one(command, storage):
+    make_run(storage, "small", asked=datetime(2026, 1, 1, tzinfo=UTC), workers=1, epochs=1)
+    text = command("report", "small").stdout
+    assert "pets on photos, 1 worker on cpu\n1 epoch, batches of 10" in text
+
+
+def test_report_of_a_run_that_goes_on(command, storage):
+    assert "has no report yet" in command("report", RUNNING, code=2).stderr
+
+
+def test_ambiguous_run(command, storage):
+    assert "names 3 runs" in command("report", "2026", code=2).stderr
+
+
+def test_completion_of_runs_looks_into_the_storage_that_is_set(command, storage):
+    elsewhere = command.folder / "elsewhere"
+    storage.path.rename(elsewhere)
+    done = command(
+        LAUNCH_JOB_STORAGE=str(elsewhere),
+        _LAUNCH_JOB_COMPLETE="fish_complete",
+        COMP_WORDS="launch-job report 2026",
+        COMP_CWORD="2026",
+    )
+    assert done.stdout.split() == [f"plain,{run_id}" for run_id in (RUNNING, FAILED, DONE)]
+
+
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*[349]\d(?:;\d+)*m")
+
+
+@pytest.mark.parametrize("args", [["ls"], ["report", DONE], ["report", "none"]])
+def test_no_colour_where_none_is_wanted(command, storage, args):
+    assert COLOUR.search(on_terminal(command, *args))
+    assert not COLOUR.search(on_terminal(command, *args, NO_COLOR="1"))
+
+
+def on_terminal(command, *args, **env):
+    """Run launch-job on a terminal; return what it shows."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", *args],
+        cwd=command.folder,
+        env={**command.environment, "TERM": "xterm-256color", **env},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 65536):
+            shown += part
+    except OSError:
+        pass  # Linux says so when the last writer to a terminal has gone.
+    finally:
+        os.close(ours)
+    process.wait(timeout=60)
+    return shown.decode()
