@@ -17,6 +17,7 @@ from orchestrator.cli.terminal import chatter, print_json, print_table
 def jobs(output: str) -> None:
     """List what can be trained, with its parameters and defaults."""
     shelf = load_catalog().jobs
+    _tell_broken(shelf)
     if output == "json":
         print_json([_job_values(job) for job in shelf.entries.values()])
         return
@@ -24,13 +25,19 @@ def jobs(output: str) -> None:
         (
             job.name,
             job.dataset,
+            str(job.epochs),
+            str(job.batch_size),
             " ".join(f"--{p.name.replace('_', '-')}={p.default}" for p in job.parameters),
             job.summary,
         )
         for job in sorted(shelf.entries.values(), key=lambda job: job.name)
     ]
-    print_table(("JOB", "DATASET", "PARAMETERS", "WHAT"), rows, empty="There are no jobs.")
-    _tell_broken(shelf)
+    print_table(
+        ("JOB", "DATASET", ">EPOCHS", ">BATCH", "PARAMETERS", "WHAT"),
+        rows,
+        spare=("BATCH", "EPOCHS"),
+        empty="There are no jobs.",
+    )
 
 
 @click.command(epilog="\b\nExamples:\n  launch-job datasets\n  launch-job datasets -o json")
@@ -38,6 +45,7 @@ def jobs(output: str) -> None:
 def datasets(output: str) -> None:
     """List what jobs can be trained on."""
     shelf = load_catalog().datasets
+    _tell_broken(shelf)
     entries = sorted(shelf.entries.values(), key=lambda dataset: dataset.name)
     if output == "json":
         print_json(
@@ -49,7 +57,6 @@ def datasets(output: str) -> None:
         return
     rows = [(d.name, d.offline or "–", d.summary) for d in entries]
     print_table(("DATASET", "OFFLINE", "WHAT"), rows, empty="There are no datasets.")
-    _tell_broken(shelf)
 
 
 def _job_values(job: Job) -> dict[str, Any]:
