@@ -9,7 +9,8 @@ import click
 from orchestrator.catalog import Job, load_catalog
 from orchestrator.catalog.discovery import Shelf
 from orchestrator.cli.options import output_option
-from orchestrator.cli.terminal import chatter, print_json, print_table
+from orchestrator.cli.table import print_table
+from orchestrator.cli.terminal import chatter, print_json
 
 
 @click.command(epilog="\b\nExamples:\n  launch-job jobs\n  launch-job jobs -o json")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.options import limit_option, output_option, storage_option
-from orchestrator.cli.terminal import ago, chatter, duration, percent, print_json, print_table
+from orchestrator.cli.table import print_table
+from orchestrator.cli.terminal import ago, chatter, duration, percent, print_json
 from orchestrator.results.runs import RunSummary, list_runs
 from orchestrator.storage import Storage
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from orchestrator.cli.options import output_option, run_argument, storage_option
+from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import (
     STATE_STYLES,
     duration,
@@ -15,7 +16,6 @@ from orchestrator.cli.terminal import (
     output,
     percent,
     print_json,
-    print_table,
 )
 from orchestrator.results.report import Report
 from orchestrator.storage import RunFolder, Storage

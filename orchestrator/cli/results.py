@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from orchestrator.cli.options import SinceType, limit_option, output_option, storage_option
-from orchestrator.cli.terminal import ago, duration, fixed, percent, print_json, print_table
+from orchestrator.cli.table import print_table
+from orchestrator.cli.terminal import ago, duration, fixed, percent, print_json
 from orchestrator.storage import Storage
 
 
