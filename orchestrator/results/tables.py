@@ -171,9 +171,10 @@ def _merger(target: DeltaTable, table: pa.Table, key: tuple[str, ...]) -> TableM
 
 
 def _once() -> CommitProperties:
-    """Return the wish not to retry: a retry inside Delta would not look for the row again.
+    """Return the wish that a writer which was overtaken is refused, whatever the other wrote.
 
-    It would also make a table a second time that another writer has just made.
+    Delta would retry by itself where it sees no conflict, without looking for the row again, and
+    it sees none in making a table a second time: the later one replaces the first one's metadata.
     """
     from deltalake import CommitProperties
 

@@ -6,6 +6,7 @@ import multiprocessing
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 from sample_reports import sample
 
 from orchestrator.errors import UnavailableError
@@ -104,6 +105,17 @@ def test_writers_at_once_lose_nothing_and_double_nothing(tmp_path, ids):
     for name in ("runs", "reports", "metrics"):
         made = [h for h in delta(store, name).history() if h["operation"] == "CREATE TABLE"]
         assert len(made) == 1
+
+
+def test_writer_that_was_overtaken_is_refused(store):
+    """What makes the retry safe: only a writer that has seen all rows may add one."""
+    table = pa.Table.from_pylist(rows.rows("runs", sample("a")), schema=rows.schema("runs"))
+    behind = store._open("runs", table.schema)
+    store.record(sample("another"))
+    writing = tables._merger(behind, table, ("run_id",)).when_not_matched_insert_all()
+    with pytest.raises(CommitFailedError):
+        writing.execute()
+    assert run_ids(store, "runs") == ["another"]
 
 
 def test_small_files_become_one(store, monkeypatch):
