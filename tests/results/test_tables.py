@@ -2,6 +2,9 @@
 
 import dataclasses
 import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -14,6 +17,8 @@ from orchestrator.results import rows, tables
 from orchestrator.results.rows import report_of_row
 from orchestrator.results.tables import ResultsStore
 from orchestrator.storage import Storage
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -155,6 +160,23 @@ def test_columns_are_as_declared(store, table):
     assert store.table(table).schema == rows.schema(table)
     store.record(sample("a"))
     assert store.table(table).schema == rows.schema(table)
+
+
+def test_process_that_read_the_tables_ends_well(store):
+    """Arrow threads that call Python while it ends abort the process: the exit code is lost."""
+    for run_id in "abc":
+        store.record(sample(run_id))
+    script = (
+        "from pathlib import Path\n"
+        "from orchestrator.results.tables import ResultsStore\n"
+        "from orchestrator.storage import Storage\n"
+        f"store = ResultsStore(storage=Storage(path=Path({str(store.storage.path)!r})))\n"
+        "for _ in range(5):\n"
+        "    assert store.reports().num_rows == 3\n"
+    )
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60, check=False)
+        assert done.returncode == 0
 
 
 def test_table_that_lost_a_file_is_an_error_that_names_it(store):
