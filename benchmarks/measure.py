@@ -106,6 +106,16 @@ def run_json(command: Sequence[str | Path], env: Mapping[str, str] | None = None
     Raises:
         SystemExit: It failed; what it said last is on standard error.
     """
+    text = run_text(command, env)
+    return json.loads(text[text.index("{") :])
+
+
+def run_text(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> str:
+    """Run a command to its end and return its standard output.
+
+    Raises:
+        SystemExit: It failed; what it said last is on standard error.
+    """
     done = subprocess.run(
         [str(part) for part in command],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})},
@@ -116,7 +126,7 @@ def run_json(command: Sequence[str | Path], env: Mapping[str, str] | None = None
     if done.returncode:
         print(done.stderr[-4000:], file=sys.stderr)
         raise SystemExit(f"{command[0]} ended with exit code {done.returncode}.")
-    return json.loads(done.stdout[done.stdout.index("{") :])
+    return done.stdout
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

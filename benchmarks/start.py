@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +16,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from measure import LAUNCH_JOB, PEERS, Target, find_mnist, report, take_turns
+from measure import LAUNCH_JOB, PEERS, Target, find_mnist, report, run_text, take_turns
 
 FIRST = "launch-job, first run"
 AGAIN = "launch-job, dataset prepared"
@@ -88,22 +86,9 @@ def start_peer(data: Path) -> float:
 
 
 def run(command: Sequence[str | Path]) -> float:
-    """Run a command to its end and return when it was started, in seconds since 1970.
-
-    Raises:
-        SystemExit: It failed; what it said last is on standard error.
-    """
+    """Run a command to its end and return when it was started, in seconds since 1970."""
     began = time.time()
-    done = subprocess.run(
-        [str(part) for part in command],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        print(done.stderr[-4000:], file=sys.stderr)
-        raise SystemExit(f"{command[0]} ended with exit code {done.returncode}.")
+    run_text(command)
     return began
 
 

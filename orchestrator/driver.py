@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from orchestrator.catalog.definition import Job
 from orchestrator.data.manifest import Manifest
@@ -23,13 +23,11 @@ from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage import RunFolder, Storage, write_json
 from orchestrator.tally import Tally, merge
+from orchestrator.training.device import choose_device
 from orchestrator.training.failure import Failure, clear_failures, first_failure
 from orchestrator.training.group import TrainingGroup
 from orchestrator.training.monitor import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
-
-if TYPE_CHECKING:
-    from typing import Literal
 
 
 class Place(Protocol):
@@ -38,8 +36,8 @@ class Place(Protocol):
     def start(self) -> None:
         """Bring Ray up, if it isn't."""
 
-    def device(self, spec: RunSpec) -> Literal["cpu", "gpu"]:
-        """Return what the run's workers can compute on."""
+    def gpus(self) -> int:
+        """Return how many GPUs Ray has found; it must be up."""
 
     def threads(self, spec: RunSpec) -> int:
         """Return how many threads each worker computes with."""
@@ -140,14 +138,17 @@ class Driver:
         return results
 
     def _task(self, prepared: PreparedDataset) -> WorkerTask:
-        device = self.place.device(self.spec)
-        self._fields["device"] = device
+        choice = choose_device(self.spec.device, gpus=self.place.gpus(), workers=self.spec.workers)
+        self._fields["device"] = choice.device
+        if choice.note is not None:
+            self.observer.note(choice.note)
+            self._fields["notes"] = (*self.spec.notes, choice.note)
         return WorkerTask(
             spec=self.spec,
             job_path=self.job.path,
             dataset=prepared.folder,
             run=self.folder,
-            device=device,
+            device=choice.device,
             threads=self.place.threads(self.spec),
         )
 

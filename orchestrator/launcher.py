@@ -70,8 +70,8 @@ def launch(
         seed: Seed of everything random.
         streams: Streams that the dataset is dealt into: the most workers it can have.
         device: `auto` takes GPUs where every worker can have one, else CPUs.
-        name: A name to find the run by.
-        tags: Labels to find the run by.
+        name: A name for the run, shown in lists.
+        tags: Labels that are kept with its results.
         storage: Folder for runs, datasets and results; LAUNCH_JOB_STORAGE or `./runs-store` if
             none is given.
         data_dir: Folder of the dataset's files; LAUNCH_JOB_DATA_DIR if none is given.

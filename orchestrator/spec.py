@@ -49,7 +49,7 @@ class RunSpec:
     streams: int = DEFAULT_STREAMS
     #: What workers compute on.
     device: Device = "auto"
-    #: Name given by the user, to find the run again.
+    #: Name given by the user, shown in lists.
     name: str | None = None
     #: Labels given by the user.
     tags: tuple[str, ...] = ()

@@ -34,8 +34,10 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="Streams that rows are dealt into: the most workers there can be.",
     ),
-    click.option("-n", "--name", help="A name to find the run by."),
-    click.option("--tag", "tags", multiple=True, help="A label to find the run by; repeatable."),
+    click.option("-n", "--name", help="A name for the run, shown by ls."),
+    click.option(
+        "--tag", "tags", multiple=True, help="A label to keep with its results; repeatable."
+    ),
     click.option(
         "--data-dir",
         envvar="LAUNCH_JOB_DATA_DIR",

@@ -15,11 +15,11 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from orchestrator.cluster import forkclient
 from orchestrator.cluster.token import ensure_token
-from orchestrator.errors import UnavailableError, UsageError
+from orchestrator.errors import UnavailableError
 from orchestrator.spec import RunSpec
 
 #: Settings that Ray and Ray Train read from the environment, in this process and the workers.
@@ -116,21 +116,11 @@ class EmbeddedRay:
         """Return how many threads each worker computes with."""
         return self.machine.threads_per_worker(spec.workers)
 
-    def device(self, spec: RunSpec) -> Literal["cpu", "gpu"]:
-        """Return what the workers compute on: GPUs if each can have one.
-
-        Raises:
-            UsageError: GPUs were asked for, and there are fewer than workers.
-        """
+    def gpus(self) -> int:
+        """Return how many GPUs Ray has found; it must be up."""
         import ray
 
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        if spec.device == "gpu" and gpus < spec.workers:
-            raise UsageError(
-                f"{spec.workers} workers need {spec.workers} GPUs; this machine has {gpus}.",
-                hint="Use fewer workers, or --device cpu.",
-            )
-        return "cpu" if spec.device == "cpu" or gpus < spec.workers else "gpu"
+        return int(ray.cluster_resources().get("GPU", 0))
 
     def __enter__(self) -> EmbeddedRay:
         ensure_token()
