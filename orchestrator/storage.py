@@ -200,6 +200,14 @@ class RunFolder:
         """Return the log file of a rank."""
         return self.logs / f"rank-{rank:04d}.log"
 
+    def failure(self, rank: int) -> Path:
+        """Return the file in which a rank says why it failed."""
+        return self.logs / f"failure-{rank:04d}.json"
+
+    def failures(self) -> list[Path]:
+        """Return the files of all ranks that failed, in the order of the ranks."""
+        return sorted(self.logs.glob("failure-*.json"))
+
     def tally(self, rank: int) -> Path:
         """Return the file of what a rank counted."""
         return self.tallies / f"rank-{rank:04d}.json"

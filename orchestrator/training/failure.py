@@ -10,7 +10,6 @@ import socket
 import time
 import traceback
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from orchestrator import errors
 from orchestrator.storage import RunFolder, read_json, write_json
@@ -50,7 +49,7 @@ class Failure:
 
     def write(self, run: RunFolder) -> None:
         """Write it to the run's folder."""
-        write_json(_path(run, self.rank), asdict(self))
+        write_json(run.failure(self.rank), asdict(self))
 
     def to_error(self) -> errors.LaunchJobError:
         """Return the error to report for it: ours as it was, any other as a failed run."""
@@ -64,15 +63,11 @@ class Failure:
 
 def first_failure(run: RunFolder) -> Failure | None:
     """Return the failure that came first, or None if no worker wrote one."""
-    found = [Failure(**read_json(path)) for path in sorted(run.logs.glob("failure-*.json"))]
+    found = [Failure(**read_json(path)) for path in run.failures()]
     return min(found, key=lambda failure: failure.time_s, default=None)
 
 
 def clear_failures(run: RunFolder) -> None:
     """Forget the failures of an earlier attempt."""
-    for path in run.logs.glob("failure-*.json"):
+    for path in run.failures():
         path.unlink()
-
-
-def _path(run: RunFolder, rank: int) -> Path:
-    return run.logs / f"failure-{rank:04d}.json"
