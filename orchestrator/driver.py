@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from orchestrator.catalog.definition import Job
 from orchestrator.data.manifest import Manifest
@@ -16,6 +16,7 @@ from orchestrator.data.source import Source
 from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
+from orchestrator.place import Place
 from orchestrator.provenance import Provenance
 from orchestrator.results.report import Report, request_fields, score_fields
 from orchestrator.results.tables import ResultsStore
@@ -28,23 +29,6 @@ from orchestrator.training.failure import Failure, clear_failures, first_failure
 from orchestrator.training.group import TrainingGroup
 from orchestrator.training.monitor import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
-
-
-class Place(Protocol):
-    """Where a run's workers run."""
-
-    def start(self) -> None:
-        """Bring Ray up, if it isn't."""
-
-    def gpus(self) -> int:
-        """Return how many GPUs Ray has found; it must be up."""
-
-    def threads(self, spec: RunSpec) -> int:
-        """Return how many threads each worker computes with."""
-
-    @property
-    def dashboard(self) -> str | None:
-        """Address of the Ray dashboard."""
 
 
 @dataclass(kw_only=True)
@@ -149,7 +133,7 @@ class Driver:
             dataset=prepared.folder,
             run=self.folder,
             device=choice.device,
-            threads=self.place.threads(self.spec),
+            threads=self.place.threads(self.spec.workers),
         )
 
     def _gather(self, results: list[WorkerResult], manifest: Manifest) -> None:

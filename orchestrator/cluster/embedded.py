@@ -15,12 +15,12 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.cluster import forkclient
 from orchestrator.cluster.token import ensure_token
 from orchestrator.errors import UnavailableError
-from orchestrator.spec import RunSpec
+from orchestrator.place import Room
 
 #: Settings that Ray and Ray Train read from the environment, in this process and the workers.
 _SETTINGS = {
@@ -112,9 +112,14 @@ class EmbeddedRay:
         if self._session is None:
             self._start_ray()
 
-    def threads(self, spec: RunSpec) -> int:
+    def threads(self, workers: int) -> int:
         """Return how many threads each worker computes with."""
-        return self.machine.threads_per_worker(spec.workers)
+        return self.machine.threads_per_worker(workers)
+
+    def room(self, device: Literal["cpu", "gpu"]) -> Room:
+        """Say how many workers there is room for: nobody else is here."""
+        here = self.gpus() if device == "gpu" else self.machine.logical_cpus(self._workers)
+        return Room(free=here, total=here)
 
     def gpus(self) -> int:
         """Return how many GPUs Ray has found; it must be up."""
