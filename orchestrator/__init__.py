@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.catalog import dataset, job
+from orchestrator.catalog import Training, dataset, job
 
 if TYPE_CHECKING:
     from orchestrator.launcher import launch
     from orchestrator.results.report import Report
 
-__all__ = ["Report", "dataset", "job", "launch"]
+__all__ = ["Report", "Training", "dataset", "job", "launch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.catalog.definition import Job
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.prepare import PreparedDataset, prepare
 from orchestrator.data.source import Source
-from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError
-from orchestrator.events import EventLog
+from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError, UsageError
+from orchestrator.events import EventLog, active_seconds
+from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
 from orchestrator.place import Place
 from orchestrator.provenance import Provenance
@@ -22,11 +24,12 @@ from orchestrator.results.report import Report, request_fields, score_fields
 from orchestrator.results.tables import ResultsStore
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage, write_json
+from orchestrator.storage import RunFolder, Storage, read_json, write_json
+from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
 from orchestrator.training.device import choose_device
-from orchestrator.training.failure import Failure, clear_failures, first_failure
-from orchestrator.training.group import TrainingGroup
+from orchestrator.training.failure import Failure
+from orchestrator.training.group import WorkersFailedError
 from orchestrator.training.monitor import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
 
@@ -39,14 +42,18 @@ class Driver:
     spec: RunSpec
     #: The job.
     job: Job
-    #: The rows.
-    source: Source
+    #: The rows, or the shards that were made of them.
+    data: Source | PreparedDataset
     #: Where everything is kept.
     storage: Storage
     #: Where workers run.
     place: Place
+    #: Signals of this process.
+    interrupts: Interrupts
     #: Who watches.
     observer: Observer
+    #: Whether to start anew if the run has checkpoints and none of them is whole.
+    restart: bool = False
     _phases: dict[str, float] = field(default_factory=dict)
     _fields: dict[str, Any] = field(default_factory=dict)
 
@@ -59,17 +66,19 @@ class Driver:
             UnavailableError: The storage or Ray can't be used.
             StoppedError: The user interrupted it.
         """
-        self._began = datetime.now(UTC)
         self._begin()
         try:
             prepared = self._prepare()
             results = self._train(prepared)
             self._gather(results, prepared.manifest)
-        except KeyboardInterrupt as err:
+        except (KeyboardInterrupt, SystemExit, StoppedError) as err:
             self._finish(RunState.STOPPED)
-            raise StoppedError("Stopped.", hint=f"What it left is in {self.folder.path}.") from err
+            raise StoppedError(
+                f"Stopped{self._done_so_far()}.",
+                hint=f"`launch-job resume {self.spec.run_id}` goes on.",
+            ) from err
         except Exception as err:
-            self._finish(RunState.FAILED, error=_describe(err, first_failure(self.folder)))
+            self._finish(RunState.FAILED, error=_describe(err))
             raise
         return self._finish(RunState.SUCCEEDED)
 
@@ -78,62 +87,129 @@ class Driver:
         """The run's folder."""
         return self.storage.run(self.spec.run_id)
 
+    @property
+    def _log(self) -> EventLog:
+        return EventLog(path=self.folder.events)
+
     def _begin(self) -> None:
+        """Write the request down, or that it is taken up again."""
         provenance = Provenance.collect(self.job.path)
         self._fields = {"device": self.spec.device, "versions": provenance.versions}
-        self._request = {"spec": self.spec.to_dict(), "provenance": provenance.to_dict()}
+        self._told = {e.details["epoch"] for e in self._log.read() if e.event == "epoch"}
+        self.folder.stop_request.unlink(missing_ok=True)
+        state = self._log.state()
+        if state is None:
+            self._request: dict[str, Any] = {
+                "spec": self.spec.to_dict(),
+                "provenance": provenance.to_dict(),
+            }
+        else:
+            self._request = {**read_json(self.folder.spec), "spec": self.spec.to_dict()}
+            if not state.finished:
+                self._enter(RunState.LOST)
+            self._resume(provenance)
         write_json(self.folder.spec, self._request)
         self._enter(RunState.QUEUED)
+
+    def _resume(self, now: Provenance) -> None:
+        """Write down that the run goes on, and what has changed since it began."""
+        before = self._request["provenance"]
+        changed = [
+            f"{name} {old} → {now.versions.get(name)}"
+            for name, old in before["versions"].items()
+            if now.versions.get(name) != old
+        ]
+        if now.code_digest != before["code_digest"]:
+            changed.append(f"the job's file {self.job.path}")
+        self._log.append("resume", workers=self.spec.workers, changed=changed)
+        if changed:
+            note = f"Since this run began, these have changed: {', '.join(changed)}."
+            self.observer.note(note)
+            self.spec = dataclasses.replace(self.spec, notes=(*self.spec.notes, note))
 
     def _prepare(self) -> PreparedDataset:
         self._enter(RunState.PREPARING)
         with self._phase("prepare"):
-            prepared = prepare(
-                self.spec.dataset,
-                self.source,
-                streams=self.spec.streams,
-                storage=self.storage,
-                progress=lambda split, done, total: self.observer.progress(
-                    f"Sharding {self.spec.dataset} ({split})", done, total
-                ),
-            )
+            prepared = self._shards()
         mark = prepared.manifest.fingerprint
+        if self._request.setdefault("dataset_fingerprint", mark) != mark:
+            raise UsageError(
+                f"The rows of {self.spec.dataset} are not those that this run began with.",
+                hint="Bring the old files back, or start a new run.",
+            )
         self._fields |= {
             "dataset_fingerprint": mark,
             "train_rows": prepared.manifest.rows("train"),
         }
-        write_json(self.folder.spec, {**self._request, "dataset_fingerprint": mark})
+        write_json(self.folder.spec, self._request)
         return prepared
+
+    def _shards(self) -> PreparedDataset:
+        if isinstance(self.data, PreparedDataset):
+            return self.data
+        return prepare(
+            self.spec.dataset,
+            self.data,
+            streams=self.spec.streams,
+            storage=self.storage,
+            progress=lambda split, done, total: self.observer.progress(
+                f"Sharding {self.spec.dataset} ({split})", done, total
+            ),
+        )
 
     def _train(self, prepared: PreparedDataset) -> list[WorkerResult]:
         with self._phase("start"):
             self.place.start()
         if self.place.dashboard:
             self.observer.dashboard(self.place.dashboard)
+        device = self._choose_device()
         self._enter(RunState.RUNNING)
-        clear_failures(self.folder)
-        task = self._task(prepared)
-        for rank in range(self.spec.workers):
-            self.folder.tally(rank).unlink(missing_ok=True)
-        TrainingGroup(task, self.spec.workers, self._hear).run()
-        results = [WorkerResult.read(self.folder.tally(r)) for r in range(self.spec.workers)]
+        supervisor = Supervisor(
+            spec=self.spec,
+            folder=self.folder,
+            place=self.place,
+            device=device,
+            task=lambda workers, start: self._task(prepared, device, workers, start),
+            restart=self.restart,
+            interrupts=self.interrupts,
+            observer=self.observer,
+            hear=self._hear,
+        )
+        try:
+            results = supervisor.run()
+        finally:
+            self._fields["workers"] = supervisor.workers or self.spec.workers
         for phase, seconds in results[0].phases.items():
             self._phases[phase] = self._phases.get(phase, 0.0) + seconds
+        for entry in results[0].history:
+            self._log_epoch(entry, datetime.now(UTC))
         return results
 
-    def _task(self, prepared: PreparedDataset) -> WorkerTask:
-        choice = choose_device(self.spec.device, gpus=self.place.gpus(), workers=self.spec.workers)
+    def _choose_device(self) -> Literal["cpu", "gpu"]:
+        choice = choose_device(
+            self.spec.device, gpus=self.place.gpus(), workers=self.spec.least_workers
+        )
         self._fields["device"] = choice.device
         if choice.note is not None:
             self.observer.note(choice.note)
             self._fields["notes"] = (*self.spec.notes, choice.note)
+        return choice.device
+
+    def _task(
+        self,
+        prepared: PreparedDataset,
+        device: Literal["cpu", "gpu"],
+        workers: int,
+        start: str | None,
+    ) -> WorkerTask:
         return WorkerTask(
             spec=self.spec,
             job_path=self.job.path,
             dataset=prepared.folder,
             run=self.folder,
-            device=choice.device,
-            threads=self.place.threads(self.spec.workers),
+            device=device,
+            threads=self.place.threads(workers),
+            checkpoint=start,
         )
 
     def _gather(self, results: list[WorkerResult], manifest: Manifest) -> None:
@@ -160,6 +236,7 @@ class Driver:
     def _finish(self, state: RunState, *, error: dict[str, Any] | None = None) -> Report:
         """Write the report, then the tables, then the state: the last says that all is there."""
         now = datetime.now(UTC)
+        events = self._log.read()
         report = Report(
             **{
                 "dataset_fingerprint": "",
@@ -167,10 +244,15 @@ class Driver:
                 **self._fields,
                 "state": state,
                 "error": error,
+                "restarts": tuple(
+                    {"time": e.time.isoformat(), "event": e.event, **e.details}
+                    for e in events
+                    if e.event in ("restart", "resume")
+                ),
                 "phases": self._phases,
-                "started_at": self._began.isoformat(),
+                "started_at": events[0].time.isoformat(),
                 "finished_at": now.isoformat(),
-                "wall_s": (now - self._began).total_seconds(),
+                "wall_s": active_seconds(events, now),
             }
         )
         report.write(self.folder)
@@ -178,16 +260,34 @@ class Driver:
         self._enter(state)
         return report
 
+    def _done_so_far(self) -> str:
+        """Return, in words, up to where a checkpoint holds what was done."""
+        made = [e.details for e in self._log.read() if e.event == "checkpoint"]
+        if not made:
+            return " before the first checkpoint"
+        return f" after epoch {made[-1]['epoch']}, step {made[-1]['step']}"
+
     def _hear(self, update: Update) -> None:
-        """Write news down and pass it on."""
-        if update.kind != "step":
+        """Write news down and pass it on; an epoch that was told before is no news."""
+        at = datetime.fromtimestamp(update.time_s, UTC)
+        if update.kind == "epoch":
+            if not self._log_epoch(update.metrics, at, step=update.step):
+                return
+        elif update.kind != "step":
             details = {"epoch": update.epoch, "step": update.step, **update.metrics}
-            at = datetime.fromtimestamp(update.time_s, UTC)
-            EventLog(path=self.folder.events).append(update.kind, at=at, **details)
+            self._log.append(update.kind, at=at, **details)
         self.observer.update(update)
 
+    def _log_epoch(self, entry: Mapping[str, Any], at: datetime, *, step: int = 0) -> bool:
+        """Write an epoch's metrics down, if that wasn't done before."""
+        if entry["epoch"] in self._told:
+            return False
+        self._told.add(entry["epoch"])
+        self._log.append("epoch", at=at, **{"step": step, **entry})
+        return True
+
     def _enter(self, state: RunState) -> None:
-        EventLog(path=self.folder.events).append("state", state=state.value)
+        self._log.append("state", state=state.value)
         self.observer.entered(state)
 
     @contextmanager
@@ -199,12 +299,22 @@ class Driver:
             self._phases[name] = time.perf_counter() - began
 
 
-def _describe(err: Exception, failure: Failure | None) -> dict[str, Any]:
-    place = {"rank": failure.rank, "host": failure.host} if failure else {}
-    message = err.message if isinstance(err, LaunchJobError) else str(err)
+def _describe(err: Exception) -> dict[str, Any]:
+    """Return what a report says of an error, with the rank that it began with."""
+    failure = err.__cause__.failure if isinstance(err.__cause__, WorkersFailedError) else None
     return {
-        "kind": failure.kind if failure else type(err).__name__,
-        "message": message,
+        "kind": type(err).__name__,
+        "message": err.message if isinstance(err, LaunchJobError) else str(err),
         "hint": getattr(err, "hint", None),
-        **place,
+        **(_of_failure(failure) if failure else {}),
+    }
+
+
+def _of_failure(failure: Failure) -> dict[str, Any]:
+    return {
+        "kind": failure.kind,
+        "cause": failure.cause,
+        "rank": failure.rank,
+        "host": failure.host,
+        "lines": list(failure.lines),
     }

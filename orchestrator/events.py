@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ class Event:
 
     #: When it happened, in UTC.
     time: datetime
-    #: What happened: `state`, `epoch`, `checkpoint`, `restart` or `note`.
+    #: What happened: `state`, `epoch`, `checkpoint`, `restart`, `resume` and so on.
     event: str
     #: What belongs to it: `state`, `epoch`, `step`, metrics.
     details: dict[str, Any]
@@ -97,6 +97,25 @@ class EventLog:
         """Return the state the run was last seen in; None before its first."""
         states = [e.details["state"] for e in self.read() if e.event == "state"]
         return RunState(states[-1]) if states else None
+
+
+def active_seconds(events: Sequence[Event], now: datetime) -> float:
+    """Return how long a run was worked on: not counted is the time from an end to a resumption.
+
+    Args:
+        events: All events, oldest first.
+        now: The end of the last stretch.
+    """
+    total, began, last = 0.0, None, None
+    for event in events:
+        if event.event == "state" and event.details["state"] == RunState.QUEUED:
+            if began is not None and last is not None:
+                total += (last - began).total_seconds()
+            began = event.time
+        # What follows a driver's death is not its work.
+        if event.details.get("state") != RunState.LOST and event.event != "resume":
+            last = event.time
+    return total + (now - began).total_seconds() if began else total
 
 
 def _line_end_missing(file: BinaryIO) -> str:

@@ -47,6 +47,9 @@ class Place(Protocol):
     def room(self, device: Literal["cpu", "gpu"]) -> Room:
         """Say how many workers there is room for; Ray must be up."""
 
+    def spare(self, device: Literal["cpu", "gpu"]) -> int:
+        """Return how many more workers could start while the run's own are at work."""
+
     @property
     def dashboard(self) -> str | None:
         """Address of the Ray dashboard."""

@@ -6,7 +6,7 @@ import dataclasses
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,12 +22,73 @@ DEFAULT_STREAMS = 48
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSpec:
-    """One run, as it was asked for.
+class RunOptions:
+    """What can be asked of any run, whatever its job.
 
     Raises:
         UsageError: A value can't be, whatever the dataset and the machine.
     """
+
+    #: Workers, W.
+    workers: int = 1
+    #: Fewest workers that it may run on, if not W.
+    min_workers: int | None = None
+    #: Seed of everything random in the run.
+    seed: int = 0
+    #: Streams the dataset is dealt into, S.
+    streams: int = DEFAULT_STREAMS
+    #: What workers compute on.
+    device: Device = "auto"
+    #: Whether TensorFlow's operations give the same bits each time; None: on CPUs.
+    deterministic: bool | None = None
+    #: Failures of workers after which training still goes on.
+    retries: int = 3
+    #: Steps of an epoch between checkpoints; None: one at the end of each epoch.
+    checkpoint_every: int | None = None
+    #: Newest checkpoints that are kept, beside the best.
+    keep: int = 2
+    #: Seconds to wait for free workers; None: as long as it takes.
+    wait_s: float | None = None
+    #: Name given by the user, shown in lists.
+    name: str | None = None
+    #: Labels given by the user.
+    tags: tuple[str, ...] = ()
+    #: Folder of the dataset's files, if the user named one.
+    data_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        for option in ("workers", "streams", "keep"):
+            _check_whole(option, getattr(self, option), least=1)
+        for option in ("seed", "retries"):
+            _check_whole(option, getattr(self, option), least=0)
+        if self.checkpoint_every is not None:
+            _check_whole("checkpoint-every", self.checkpoint_every, least=1)
+        if self.min_workers is not None:
+            _check_whole("workers", self.min_workers, least=1)
+            if self.min_workers > self.workers:
+                raise UsageError(
+                    f"--workers {self.min_workers}:{self.workers} has more at least than at most.",
+                    hint=f"Write {self.workers}:{self.min_workers}.",
+                )
+        if self.wait_s is not None and not self.wait_s >= 0:
+            raise UsageError(f"--wait can't be {self.wait_s:g} seconds.")
+        if self.device not in get_args(Device):
+            raise UsageError(f"--device is one of {', '.join(get_args(Device))}.")
+
+    @property
+    def least_workers(self) -> int:
+        """Fewest workers that it may run on."""
+        return self.workers if self.min_workers is None else self.min_workers
+
+    @property
+    def source_dir(self) -> Path | None:
+        """The folder of the dataset's files as a path."""
+        return Path(self.data_dir).expanduser().absolute() if self.data_dir else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec(RunOptions):
+    """One run, as it was asked for."""
 
     #: Identifier; sorts by time.
     run_id: str
@@ -37,39 +98,18 @@ class RunSpec:
     params: Mapping[str, bool | int | float | str]
     #: Name of the dataset.
     dataset: str
-    #: Workers, W.
-    workers: int
     #: Passes over the training rows.
     epochs: int
     #: Rows of a global batch, B.
     batch_size: int
-    #: Seed of everything random in the run.
-    seed: int = 0
-    #: Streams the dataset is dealt into, S.
-    streams: int = DEFAULT_STREAMS
-    #: What workers compute on.
-    device: Device = "auto"
-    #: Name given by the user, shown in lists.
-    name: str | None = None
-    #: Labels given by the user.
-    tags: tuple[str, ...] = ()
-    #: Folder of the dataset's files, if the user named one.
-    data_dir: str | None = None
     #: Announced departures from what was asked, such as a dataset that stands in for another.
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_name(self.run_id, what="run")
-        for option in ("epochs", "batch-size", "workers", "streams"):
+        for option in ("epochs", "batch-size"):
             _check_whole(option, getattr(self, option.replace("-", "_")), least=1)
-        _check_whole("seed", self.seed, least=0)
-        if self.device not in get_args(Device):
-            raise UsageError(f"--device is one of {', '.join(get_args(Device))}.")
-
-    @property
-    def source_dir(self) -> Path | None:
-        """The folder of the dataset's files as a path."""
-        return Path(self.data_dir).expanduser().absolute() if self.data_dir else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,41 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Folder of checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def driver_lock(self) -> Path:
+        """File that the run's driver holds locked as long as it lives."""
+        return self.path / "driver.lock"
+
+    @property
+    def stop_request(self) -> Path:
+        """There if the run is to stop."""
+        return self.path / "requests" / "stop.json"
+
+    @property
+    def resize_request(self) -> Path:
+        """There if the run's workers are to pause, so that another number of them goes on."""
+        return self.path / "requests" / "resize.json"
+
+    def request(self, path: Path, *, by: str) -> None:
+        """Leave a request, such as `stop_request`.
+
+        Args:
+            path: Which one.
+            by: Who or what asks.
+
+        Raises:
+            UnavailableError: The storage can't be written.
+        """
+        write_json(path, {"by": by, "time": datetime.now(UTC).isoformat()})
+
+    def preemption(self, rank: int) -> Path:
+        """Return the file in which a rank says that it was told to end."""
+        return self.path / "requests" / f"preempted-{rank:04d}.json"
+
+    def preemptions(self) -> list[Path]:
+        """Return the files of all ranks that were told to end, in the order of the ranks."""
+        return sorted((self.path / "requests").glob("preempted-*.json"))
 
     @property
     def tallies(self) -> Path:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from orchestrator.errors import UsageError
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import keras
 
     from orchestrator.data.source import Source, SourceContext
+
+#: A job's function.
+Build = TypeVar("Build", bound="Callable[..., keras.Model | Training]")
 
 _SCALARS = (bool, int, float, str)
 
@@ -74,6 +77,17 @@ class Parameter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a job's function may return in place of a model: the model, and how to train it."""
+
+    #: The model; it gets Adam, cross-entropy and accuracy if it isn't compiled.
+    model: keras.Model
+    #: Keras callbacks. Each worker runs its own, with the metrics of all workers; what they
+    #: remember is kept in checkpoints.
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """Something that can be trained: a function that builds a Keras model."""
 
@@ -81,8 +95,8 @@ class Job:
     name: str
     #: First line of the function's docstring, or of the module's.
     summary: str
-    #: Builds the model from the parameters.
-    build: Callable[..., keras.Model]
+    #: Builds the model, or a whole Training, from the parameters.
+    build: Callable[..., keras.Model | Training]
     #: Name of the dataset it trains on unless told otherwise.
     dataset: str
     #: Passes over the training rows unless told otherwise.
@@ -141,8 +155,10 @@ class Dataset:
 
 def job(
     *, dataset: str, epochs: int = 5, batch_size: int = 128
-) -> Callable[[Callable[..., keras.Model]], Callable[..., keras.Model]]:
+) -> Callable[[Build], Build]:
     """Declare a job: the decorated function builds and may compile a Keras model.
+
+    It returns the model, or a `Training` with callbacks beside it.
 
     Args:
         dataset: Name of the dataset it trains on by default.
@@ -153,7 +169,7 @@ def job(
         UsageError: A parameter of the function has no default or an unsupported type.
     """
 
-    def declare(build: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
+    def declare(build: Build) -> Build:
         build.__launch_job__ = Job(  # type: ignore[attr-defined]
             name=_command_name(build),
             summary=_summary(build),

@@ -20,6 +20,8 @@ from orchestrator.errors import LaunchJobError, UsageError
 #: Verbs: module, command in it, and one line of help.
 VERBS: dict[str, tuple[str, str, str]] = {
     "submit": ("run", "submit", "Run a job; `launch-job JOB` is the short form."),
+    "resume": ("resume", "resume", "Let a run go on that stopped, failed or was lost."),
+    "stop": ("stop", "stop", "Stop a run, once a checkpoint holds what it has done."),
     "ls": ("ls", "ls", "List runs, newest first."),
     "report": ("report", "report", "Show what came out of a run."),
     "results": ("results", "results", "Compare the results of all runs in one table."),

@@ -46,6 +46,48 @@ class SinceType(click.ParamType[datetime]):
         return then if then.tzinfo else then.replace(tzinfo=UTC)
 
 
+class WorkersType(click.ParamType[tuple[int | None, int]]):
+    """A number of workers (`4`), or the fewest and the most (`2:4`)."""
+
+    name = "n|min:max"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int | None, int]:
+        """Return the fewest, if they were named, and the most."""
+        if isinstance(value, tuple):
+            return value
+        least, separator, most = str(value).partition(":")
+        try:
+            return (int(least), int(most)) if separator else (None, int(least))
+        except ValueError:
+            self.fail(f"{value!r} is not a number of workers; use 4, or 2:4.", param, ctx)
+
+
+class CheckpointEveryType(click.ParamType[int | None]):
+    """Steps between checkpoints, or `epoch`."""
+
+    name = "steps|epoch"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | None:
+        """Return the steps; None for epochs."""
+        if value == "epoch" or isinstance(value, int):
+            return None if value == "epoch" else value
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of steps nor 'epoch'.", param, ctx)
+
+
+def address_option(command: Command) -> Command:
+    """Add `--address`."""
+    return click.option(
+        "--address",
+        envvar="RAY_ADDRESS",
+        show_envvar=True,
+        help="Ray cluster to run on: HOST:PORT, or auto for the one on this machine. Without it, a "
+        "Ray of its own.",
+    )(command)
+
+
 def storage_option(command: Command) -> Command:
     """Add `--storage`."""
     return click.option(

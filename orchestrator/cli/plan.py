@@ -30,11 +30,12 @@ def plan_values(request: Request) -> dict[str, Any]:
         "job": spec.job,
         "params": dict(spec.params),
         "dataset": spec.dataset,
-        "origin": request.source.origin,
+        "origin": request.origin,
         "train_rows": plan.rows,
-        "test_rows": request.source.splits["test"].rows,
+        "test_rows": request.test_rows,
         "streams": plan.streams,
         "workers": plan.workers,
+        "least_workers": spec.least_workers,
         "epochs": plan.epochs,
         "batch_size": plan.batch_size,
         "steps_per_epoch": plan.steps_per_epoch,
@@ -45,10 +46,18 @@ def plan_values(request: Request) -> dict[str, Any]:
         "rows_per_worker_in_last_step": [
             plan.rows_of_worker(last, worker=worker) for worker in range(plan.workers)
         ],
-        "place": "embedded Ray on this machine",
-        "cores": machine.cores,
-        "threads_per_worker": machine.threads_per_worker(plan.workers),
+        **(
+            {"place": f"the Ray cluster at {request.address}"}
+            if request.address
+            else {
+                "place": "embedded Ray on this machine",
+                "cores": machine.cores,
+                "threads_per_worker": machine.threads_per_worker(plan.workers),
+            }
+        ),
         "device": spec.device,
+        "retries": spec.retries,
+        "checkpoint_every": spec.checkpoint_every or "epoch",
         "storage": str(request.storage.path),
         "notes": list(spec.notes),
     }

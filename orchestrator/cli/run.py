@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.catalog import Job, Parameter, load_catalog
-from orchestrator.cli.options import output_option, storage_option
+from orchestrator.cli.options import (
+    CheckpointEveryType,
+    WorkersType,
+    address_option,
+    output_option,
+    storage_option,
+)
 from orchestrator.errors import UsageError
-from orchestrator.spec import DEFAULT_STREAMS, Device
+from orchestrator.spec import DEFAULT_STREAMS, RunOptions
 from orchestrator.storage import Storage
+
+if TYPE_CHECKING:
+    from orchestrator.cli.progress import TerminalProgress
+    from orchestrator.launcher import Request
 
 #: Options of every run, in the order of the help.
 _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("-w", "--workers", type=int, default=1, show_default=True, help="Workers."),
+    click.option(
+        "-w",
+        "--workers",
+        type=WorkersType(),
+        default="1",
+        show_default=True,
+        help="Workers; 2:4 takes as many as there is room for, and more when there is more.",
+    ),
     click.option("--dataset", help="Dataset to train on, instead of the job's own."),
     click.option("--epochs", type=int, help="Passes over the training rows."),
     click.option("--batch-size", type=int, help="Rows of a global batch, over all workers."),
@@ -33,6 +50,40 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=DEFAULT_STREAMS,
         show_default=True,
         help="Streams that rows are dealt into: the most workers there can be.",
+    ),
+    click.option(
+        "--retries",
+        type=int,
+        default=3,
+        show_default=True,
+        help="Failures of workers after which training goes on.",
+    ),
+    click.option(
+        "--checkpoint-every",
+        type=CheckpointEveryType(),
+        default="epoch",
+        show_default=True,
+        help="Steps between checkpoints; there is one at the end of each epoch anyway.",
+    ),
+    click.option(
+        "--keep",
+        type=int,
+        default=2,
+        show_default=True,
+        help="Newest checkpoints to keep, beside the best.",
+    ),
+    click.option(
+        "--deterministic/--no-deterministic",
+        default=None,
+        help="Have TensorFlow give the same bits each time.  [default: on CPUs]",
+    ),
+    address_option,
+    click.option(
+        "--wait",
+        "wait_s",
+        type=float,
+        metavar="SECONDS",
+        help="Give up if the cluster has no free workers after so long.  [default: never]",
     ),
     click.option("-n", "--name", help="A name for the run, shown by ls."),
     click.option(
@@ -128,40 +179,58 @@ def _run(
     job: str,
     params: dict[str, Any],
     *,
+    workers: tuple[int | None, int],
+    dataset: str | None,
+    epochs: int | None,
+    batch_size: int | None,
     dry_run: bool,
     verbose: bool,
     output: str,
     storage: Storage,
-    device: Device,
-    **wanted: Any,
+    address: str | None,
+    **options: Any,
 ) -> None:
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.cli.report import print_ending
-    from orchestrator.cli.terminal import print_json
-    from orchestrator.launcher import prepare_request, run_embedded
+    from orchestrator.launcher import prepare_request
 
     observer = TerminalProgress(verbose=verbose)
+    least, most = workers
     try:
         request = prepare_request(
             job,
+            RunOptions(workers=most, min_workers=least, **options),
             params=params,
-            storage=str(storage.path),
-            device=device,
+            dataset=dataset,
+            epochs=epochs,
+            batch_size=batch_size,
+            storage=storage,
+            address=address,
             observer=observer,
-            **wanted,
         )
-        if dry_run:
-            from orchestrator.cli.plan import print_plan
+    finally:
+        observer.close()
+    if dry_run:
+        from orchestrator.cli.plan import print_plan
 
-            print_plan(request, output)
-            return
-        report = run_embedded(request, observer)
+        print_plan(request, output)
+    else:
+        follow(request, observer, output)
+
+
+def follow(request: Request, observer: TerminalProgress, output: str) -> None:
+    """Do a run and print how it ended."""
+    from orchestrator.cli.report import print_ending
+    from orchestrator.cli.terminal import print_json
+    from orchestrator.launcher import run_request
+
+    try:
+        report = run_request(request, observer)
     finally:
         observer.close()
     if output == "json":
         print_json(report.to_dict())
     else:
-        print_ending(report, storage)
+        print_ending(report, request.storage)
 
 
 def _check_reserved(job: Job, taken: set[str]) -> None:

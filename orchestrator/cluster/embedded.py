@@ -18,29 +18,21 @@ from types import TracebackType
 from typing import Any, Literal
 
 from orchestrator.cluster import forkclient
+from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
 from orchestrator.errors import UnavailableError
 from orchestrator.place import Room
 
-#: Settings that Ray and Ray Train read from the environment, in this process and the workers.
+#: Settings of a Ray that nobody else uses, in this process and the workers.
 _SETTINGS = {
+    **TRAIN_SETTINGS,
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_TRAIN_V2_ENABLED": "1",
-    # The dashboard's Train tab.
-    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
-    # The controller looks at its workers this often; at Ray's 2 s a start costs seconds more.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
-    # One machine is not preempted by a cloud; the watcher is one more process to start.
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     # Ray would start plain workers ahead of time, one a core; a run takes forked ones only.
     "RAY_enable_worker_prestart": "0",
     "RAY_prestart_worker_first_driver": "0",
     # Ray puts its workers behind everything else; a run that was asked for is not background work.
     "RAY_worker_niceness": "0",
-    # Workers stay in the folder they were started in.
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "TF_CPP_MIN_LOG_LEVEL": "1",
 }
 
 #: Files of Ray's session that are kept in the run's folder.
@@ -121,6 +113,10 @@ class EmbeddedRay:
         here = self.gpus() if device == "gpu" else self.machine.logical_cpus(self._workers)
         return Room(free=here, total=here)
 
+    def spare(self, device: Literal["cpu", "gpu"]) -> int:
+        """Return 0: a run has all of this machine from the beginning."""
+        return 0
+
     def gpus(self) -> int:
         """Return how many GPUs Ray has found; it must be up."""
         import ray
@@ -129,8 +125,7 @@ class EmbeddedRay:
 
     def __enter__(self) -> EmbeddedRay:
         ensure_token()
-        for name, value in _SETTINGS.items():
-            os.environ.setdefault(name, value)
+        apply(_SETTINGS)
         self._start_fork_server()
         return self
 

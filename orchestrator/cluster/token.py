@@ -51,3 +51,13 @@ def _write_new(path: Path) -> None:
             os.link(temporary, path)
     finally:
         os.unlink(temporary)
+
+
+def has_token() -> bool:
+    """Say whether there is a token that a cluster could be shown."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
+    try:
+        return bool(token_path().read_text().strip())
+    except OSError:
+        return False

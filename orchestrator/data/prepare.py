@@ -79,6 +79,24 @@ def prepare(
     return PreparedDataset(folder=folder, manifest=Manifest.read(folder), cached=False)
 
 
+def find_prepared(dataset: str, fingerprint: str, *, storage: Storage) -> PreparedDataset | None:
+    """Return a dataset's shards if they were prepared before; None if they aren't there.
+
+    Args:
+        dataset: Name of the dataset.
+        fingerprint: Fingerprint of the shards.
+        storage: Where they are kept.
+
+    Raises:
+        UnavailableError: They are damaged.
+    """
+    folder = storage.dataset(dataset, fingerprint)
+    found = _find(folder, fingerprint)
+    if found is None:
+        return None
+    return PreparedDataset(folder=folder, manifest=found, cached=True)
+
+
 def verify(prepared: PreparedDataset) -> None:
     """Compare every shard with its digest.
 

@@ -86,7 +86,9 @@ class Report:
     versions: Mapping[str, str] = field(default_factory=dict)
     #: Announced departures from what was asked.
     notes: tuple[str, ...] = ()
-    #: Why it did not succeed: kind, message, hint, rank, host.
+    #: Each time that training started again: time, event, cause, message, workers, checkpoint.
+    restarts: tuple[Mapping[str, Any], ...] = ()
+    #: Why it did not succeed: kind, cause, message, hint, rank, host, lines.
     error: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Fields of a report that are written as JSON: their keys differ from job to job.
-_AS_JSON = ("params", "hardest_mistakes", "calibration", "history", "phases", "versions", "error")
+_AS_JSON = (
+    *("params", "hardest_mistakes", "calibration", "history", "phases", "versions", "error"),
+    "restarts",
+)
 
 _TIMES = ("started_at", "finished_at")
 

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.driver_lock import is_driven
 from orchestrator.errors import LaunchJobError
-from orchestrator.events import Event, EventLog
+from orchestrator.events import Event, EventLog, active_seconds
 from orchestrator.results.report import Report
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
@@ -79,10 +80,13 @@ def summarise(run: RunFolder) -> RunSummary:
     spec = RunSpec.from_dict(read_json(run.spec).get("spec", {}), where=str(run.spec))
     events = EventLog(path=run.events).read()
     state = _last_state(events)
+    if (state is None or not state.finished) and not is_driven(run):
+        state = RunState.LOST
     # A driver that died before its first word leaves a request and no log.
     asked = datetime.fromtimestamp(run.spec.stat().st_mtime, UTC)
     began = events[0].time if events else asked
-    ended = events[-1].time if state and state.finished else datetime.now(UTC)
+    over = state is not None and state.finished
+    ended = events[-1].time if over and events else datetime.now(UTC)
     done = [e.details["epoch"] for e in events if e.event == "epoch"]
     return RunSummary(
         run_id=run.run_id,
@@ -94,7 +98,7 @@ def summarise(run: RunFolder) -> RunSummary:
         epochs_done=max(done, default=0),
         epochs=spec.epochs,
         started_at=began,
-        wall_s=(ended - began).total_seconds(),
+        wall_s=active_seconds(events, ended),
         accuracy=Report.read(run).accuracy if run.report.is_file() else None,
     )
 

@@ -15,6 +15,8 @@ import ray
 from ray.train._internal.utils import get_address_and_port
 from ray.train.backend import Backend, BackendConfig
 
+from orchestrator.training.pause import heed_sigterm
+
 
 @dataclass
 class TensorFlowClusterConfig(BackendConfig):
@@ -34,12 +36,14 @@ class TensorFlowClusterBackend(Backend):
         addresses = [f"{host}:{port}" for host, port in worker_group.execute(get_address_and_port)]
         ray.get(
             [
-                worker_group.execute_single_async(rank, _set_tf_config, addresses, rank)
+                worker_group.execute_single_async(rank, _join, addresses, rank)
                 for rank in range(len(addresses))
             ]
         )
 
 
-def _set_tf_config(addresses: list[str], rank: int) -> None:
+def _join(addresses: list[str], rank: int) -> None:
+    """Tell a worker of the others; it runs in the main thread, where signals are taken."""
+    heed_sigterm()
     task = {"type": "worker", "index": rank}
     os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 
-from orchestrator.training.checkpoint import Checkpoint, CheckpointStore
+from orchestrator.training.callback_state import (
+    read_callbacks,
+    settle_callbacks,
+    write_callbacks,
+)
+from orchestrator.training.checkpoint import Checkpoint
+from orchestrator.training.checkpoint_writer import CheckpointWriter
 from orchestrator.training.monitor import Update, UpdateKind
-from orchestrator.training.state import read_state
+from orchestrator.training.pause import PausedError
+from orchestrator.training.state import TrainingState
 from orchestrator.training.steps import Stepper
 
 if TYPE_CHECKING:
@@ -46,28 +53,41 @@ class Position(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         stepper: What takes the steps.
-        history: Metrics of the epochs before.
+        start: Where training begins.
         news: Where steps and epochs are told.
     """
 
-    def __init__(
-        self, stepper: Stepper, history: tuple[Mapping[str, float], ...], news: News
-    ) -> None:
+    def __init__(self, stepper: Stepper, start: Checkpoint, news: News) -> None:
         super().__init__()
         #: Metrics of every epoch that is done.
-        self.history = list(history)
+        self.history = list(start.history)
         self._stepper = stepper
         self._news = news
+        self._before_s = start.epoch_seconds
         self._began_s = 0.0
         self._first = True
 
+    @property
+    def epoch_seconds(self) -> float:
+        """Seconds spent on this epoch, by workers before this one too."""
+        return self._before_s + time.perf_counter() - self._began_s
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Tell the epochs that were done before: whoever listens may have missed some."""
+        for entry in self.history:
+            self._news.send("epoch", epoch=int(entry["epoch"]) - 1, metrics=entry)
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Go to the epoch."""
+        if epoch != self._stepper.epoch:
+            self._before_s = 0.0
         self._stepper.begin_epoch(epoch)
         self._began_s = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Tell the metrics so far."""
+        if self._stepper.idle:
+            return
         place = {"epoch": self._stepper.epoch, "step": self._stepper.step}
         if self._first:
             self._first = False
@@ -76,7 +96,7 @@ class Position(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Keep the metrics of the epoch, which are those of all workers."""
-        seconds = time.perf_counter() - self._began_s
+        seconds = self.epoch_seconds
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         rows_per_s = self._stepper.plan.rows / seconds
         entry = {"epoch": epoch + 1, **metrics, "seconds": seconds, "rows_per_s": rows_per_s}
@@ -85,32 +105,96 @@ class Position(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes a checkpoint at the end of each epoch.
+    """Takes training up where a checkpoint left it, and hands new ones to the writer.
+
+    It belongs behind all other callbacks: `fit` calls them in order, so it finds the state that the
+    others have after an event, and sets theirs after they have reset it.
 
     Args:
-        store: Where checkpoints go.
+        state: The model's variables.
         position: Knows the history.
-        writes: Whether this worker is the one that writes. All of them read the state, since
-            reading some of it is a sum over all.
-        news: Where checkpoints are told.
+        stepper: Knows the step.
+        callbacks: The job's callbacks.
+        start: Where training begins.
+        every: Steps of an epoch between checkpoints; None: only at the end of each.
+        writer: Writes them; None on every worker but the first. All of them read the state, since
+            reading metrics takes all.
     """
 
     def __init__(
-        self, store: CheckpointStore, position: Position, *, writes: bool, news: News
+        self,
+        state: TrainingState,
+        position: Position,
+        stepper: Stepper,
+        callbacks: Sequence[keras.callbacks.Callback],
+        start: Checkpoint,
+        *,
+        every: int | None,
+        writer: CheckpointWriter | None,
     ) -> None:
         super().__init__()
-        self._store = store
+        self._state = state
         self._position = position
-        self._writes = writes
-        self._news = news
+        self._stepper = stepper
+        self._callbacks = callbacks
+        self._start = start
+        self._every = every
+        self._writer = writer
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Give the job's callbacks back what they remembered."""
+        settle_callbacks(self._callbacks)
+        if self._start.arrays:
+            write_callbacks(self._callbacks, self._start.callbacks, self._start.arrays)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Give the metrics back what they had counted of an epoch that was begun before."""
+        if self._start.step and epoch == self._start.epoch:
+            self._state.write_metrics(self._start.arrays)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Write a checkpoint in the middle of an epoch, if it is time for one.
+
+        Raises:
+            PausedError: A worker wished to pause, and the checkpoint is written.
+        """
+        step = self._stepper.step
+        if self._stepper.idle or step == self._stepper.plan.steps_per_epoch:
+            return
+        due = self._every is not None and step % self._every == 0
+        if due or self._stepper.pausing:
+            self._checkpoint(self._stepper.epoch, step, self._position.epoch_seconds)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Write the state after an epoch."""
-        arrays = read_state(self.model)
-        if not self._writes:
-            return
-        checkpoint = Checkpoint(
-            epoch=epoch + 1, step=0, arrays=arrays, history=tuple(self._position.history)
-        )
-        self._store.save(checkpoint)
-        self._news.send("checkpoint", epoch=epoch + 1)
+        """Write the state after an epoch.
+
+        Raises:
+            PausedError: As between steps, unless training is over anyway.
+        """
+        self._checkpoint(epoch + 1, 0, 0.0)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Wait for the last checkpoint."""
+        if self._writer is not None:
+            self._writer.wait()
+
+    def _checkpoint(self, epoch: int, step: int, epoch_seconds: float) -> None:
+        arrays = self._state.read()
+        over = self.model.stop_training or epoch == self._stepper.plan.epochs
+        if self._writer is not None:
+            states, more = read_callbacks(self._callbacks)
+            checkpoint = Checkpoint(
+                epoch=epoch,
+                step=step,
+                workers=self._stepper.plan.workers,
+                arrays={**arrays, **more},
+                callbacks=tuple(states),
+                history=tuple(self._position.history),
+                epoch_seconds=epoch_seconds,
+                stopped=bool(self.model.stop_training),
+            )
+            self._writer.write(checkpoint)
+        if self._stepper.pausing and not over:
+            if self._writer is not None:
+                self._writer.wait()
+            raise PausedError

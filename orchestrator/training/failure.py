@@ -33,6 +33,13 @@ class Failure:
     hint: str | None
     #: The traceback.
     trace: str
+    cause: str = "error"
+    lines: tuple[str, ...] = ()
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt may end differently."""
+        return not hasattr(errors, self.kind) or self.kind == "UnavailableError"
 
     @classmethod
     def of(cls, error: BaseException, *, rank: int) -> Failure:
@@ -61,10 +68,10 @@ class Failure:
         )
 
 
-def first_failure(run: RunFolder) -> Failure | None:
+def first_failure(run: RunFolder, error: BaseException) -> Failure:
     """Return the failure that came first, or None if no worker wrote one."""
     found = [Failure(**read_json(path)) for path in run.failures()]
-    return min(found, key=lambda failure: failure.time_s, default=None)
+    return min(found, key=lambda failure: failure.time_s, default=None) or Failure.of(error, rank=0)
 
 
 def clear_failures(run: RunFolder) -> None:

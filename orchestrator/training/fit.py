@@ -6,23 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.catalog.definition import Training
 from orchestrator.data.batches import StepReader
 from orchestrator.errors import RunFailedError
 from orchestrator.storage import RunFolder
 from orchestrator.training.callbacks import Checkpoints, News, Position
 from orchestrator.training.checkpoint import Checkpoint, CheckpointStore
+from orchestrator.training.checkpoint_writer import CheckpointWriter
 from orchestrator.training.feed import step_dataset
-from orchestrator.training.state import write_state
+from orchestrator.training.pause import PauseWish
+from orchestrator.training.state import TrainingState
 from orchestrator.training.steps import Stepper
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
 
 
 #: Steppers, with their iterators, until the process ends: TensorFlow waits for seconds when an
 #: iterator over Python's rows is dropped, and a worker has nothing to wait for.
 _KEPT: list[Stepper] = []
+
+#: Where a run begins that has no checkpoint.
+BEGINNING = Checkpoint(epoch=0, step=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,55 +43,86 @@ class Trained:
 
 
 def train(
-    model: keras.Model,
+    training: Training,
     strategy: tf.distribute.Strategy,
     reader: StepReader,
     run: RunFolder,
     *,
     news: News,
+    start: Checkpoint = BEGINNING,
+    checkpoint_every: int | None = None,
+    keep: int = 2,
 ) -> Trained:
-    """Train a model to the end of the plan, from the newest checkpoint of the run if it has one.
+    """Train a model from a checkpoint to the end of the plan, or until a callback ends it.
 
     Args:
-        model: Compiled, with its variables, under the strategy.
+        training: The model, compiled, with its variables, under the strategy; and its callbacks.
         strategy: What distributes it.
         reader: This worker's rows, and the plan.
-        run: Where checkpoints and TensorBoard's files go.
+        run: Where checkpoints and TensorBoard's files go, and where a pause is requested.
         news: Where progress is told.
+        start: Where it begins.
+        checkpoint_every: Steps of an epoch between checkpoints; None: one at the end of each.
+        keep: How many of the newest checkpoints to keep, beside the best.
 
     Raises:
+        PausedError: A worker wished to pause; a checkpoint holds all that was done.
         RunFailedError: The loss became NaN, or the steps taken are not the planned ones.
+        UnavailableError: The storage can't be written, or a shard can't be read.
     """
-    store = CheckpointStore(folder=run.checkpoints)
-    start = store.newest() or Checkpoint(epoch=0, step=0, arrays={})
-    plan, chief = reader.plan, reader.worker == 0
-    with strategy.scope():
+    model, plan, chief = training.model, reader.plan, reader.worker == 0
+    wish = PauseWish(run, rank=reader.worker)
+    store = CheckpointStore(folder=run.checkpoints, keep=keep)
+    callbacks = list(training.callbacks)
+    with strategy.scope(), wish.heeded():
+        state = TrainingState(model, strategy)
         if start.arrays:
-            write_state(model, start.arrays)
-        stepper = Stepper(model, plan, strategy, start_epoch=start.epoch, start_step=start.step)
+            state.write(start.arrays)
+        stepper = Stepper(
+            model,
+            plan,
+            strategy,
+            start_epoch=start.epoch,
+            start_step=start.step,
+            halt_every=checkpoint_every,
+            wishes_pause=wish,
+        )
         _KEPT.append(stepper)
-        position = Position(stepper, start.history, news)
+        position = Position(stepper, start, news)
+        checkpoints = Checkpoints(
+            state,
+            position,
+            stepper,
+            callbacks,
+            start,
+            every=checkpoint_every,
+            writer=_writer(store, news) if chief else None,
+        )
         model.fit(
             strategy.distribute_datasets_from_function(
                 lambda _: step_dataset(reader, epoch=start.epoch, step=start.step)
             ),
             epochs=plan.epochs,
-            initial_epoch=start.epoch,
-            steps_per_epoch=plan.steps_per_epoch,
+            # Of training that a callback has ended, only the end is left to do.
+            initial_epoch=plan.epochs if start.stopped else start.epoch,
+            steps_per_epoch=stepper.calls_per_epoch,
             verbose=0,
-            callbacks=[
-                position,
-                Checkpoints(store, position, writes=chief, news=news),
-                *(_tensorboard(run) if chief else []),
-            ],
+            callbacks=[position, *callbacks, *(_tensorboard(run) if chief else []), checkpoints],
         )
     trained = Trained(
         steps=int(model.optimizer.iterations.numpy()),
         rows_seen=stepper.rows_seen,
         history=tuple(position.history),
     )
-    _check_against_plan(trained, reader, start)
+    _check_against_plan(trained, reader, start, ended_early=start.stopped or model.stop_training)
     return trained
+
+
+def _writer(store: CheckpointStore, news: News) -> CheckpointWriter:
+    def tell(written: Checkpoint) -> None:
+        news.send("checkpoint", epoch=written.epoch, step=written.step)
+
+    return CheckpointWriter(store, tell)
 
 
 def _tensorboard(run: RunFolder) -> list[Any]:
@@ -95,17 +131,21 @@ def _tensorboard(run: RunFolder) -> list[Any]:
     return [keras.callbacks.TensorBoard(log_dir=str(run.tensorboard), write_graph=False)]
 
 
-def _check_against_plan(trained: Trained, reader: StepReader, start: Checkpoint) -> None:
+def _check_against_plan(
+    trained: Trained, reader: StepReader, start: Checkpoint, *, ended_early: bool
+) -> None:
     """Refuse a result whose steps or rows are not the planned ones (contract: equal steps)."""
     plan = reader.plan
+    epochs = len(trained.history) if ended_early else plan.epochs
+    steps = plan.steps_per_epoch * epochs
     rows = sum(
         plan.rows_of_worker(step, worker=reader.worker)
-        for epoch in range(start.epoch, plan.epochs)
+        for epoch in range(start.epoch, epochs)
         for step in range(start.step if epoch == start.epoch else 0, plan.steps_per_epoch)
     )
-    if (trained.steps, trained.rows_seen) != (plan.total_steps, rows):
+    if (trained.steps, trained.rows_seen) != (steps, rows):
         raise RunFailedError(
             f"Training took {trained.steps} steps and {trained.rows_seen} rows on rank "
-            f"{reader.worker}; the plan has {plan.total_steps} steps and {rows} rows.",
+            f"{reader.worker}; the plan has {steps} steps and {rows} rows.",
             hint="This is a defect of launch-job or of the job's train_step; please report it.",
         )

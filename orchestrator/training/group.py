@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.errors import RunFailedError
-from orchestrator.training.failure import first_failure
+from orchestrator.errors import StoppedError
+from orchestrator.interrupts import Interrupts
+from orchestrator.training.failure import Failure, first_failure
 from orchestrator.training.monitor import Monitor, Update
 from orchestrator.training.task import WorkerTask
 
 #: How often news of the run is collected.
 _POLL_S = 0.1
+
+#: Workers that are to stop have this long to take their next steps and write a checkpoint.
+_STOP_S = 60.0
+
+#: Once every worker has left its result, Ray Train has this long to notice.
+_LINGER_S = 10.0
+
+
+class WorkersFailedError(Exception):
+    """The group failed.
+
+    Args:
+        failure: What the first worker that failed left.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 class TrainingGroup:
@@ -31,27 +51,51 @@ class TrainingGroup:
         import ray
 
         self._hear = hear
-        self._monitor: Any = ray.remote(num_cpus=0)(Monitor).remote()
+        # News may be lost with the mailbox; training goes on without, and tells what was done.
+        self._monitor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Monitor).remote()
         self._trainer = _trainer(task, workers, self._monitor)
         self._run = task.run
+        self._results = [task.run.tally(rank) for rank in range(workers)]
+        self._training = False
         self._error: BaseException | None = None
 
-    def run(self) -> None:
-        """Train to the end, passing news on.
+    def run(self, interrupts: Interrupts) -> None:
+        """Train until the workers have ended, passing news on.
+
+        They may have paused: then they have left no results.
+
+        Args:
+            interrupts: Signals of this process; the first one asks the workers to stop.
 
         Raises:
-            LaunchJobError: What the first worker that failed said.
+            WorkersFailedError: A worker failed, or Ray Train did.
+            StoppedError: The run was to stop, and there was nothing to wait for.
         """
-        # In a thread, so that this one hears news and Ctrl-C.
+        # In a thread, so that this one hears news and signals.
         thread = threading.Thread(target=self._fit, name="ray-train", daemon=True)
         thread.start()
+        stop_by = ended_by = None
         while thread.is_alive():
             thread.join(_POLL_S)
             self._collect()
-        if self._error is not None:
-            failure = first_failure(self._run)
-            cause = failure.to_error() if failure else RunFailedError(str(self._error))
-            raise cause from self._error
+            now = time.monotonic()
+            if self._wants_to_stop(interrupts):
+                stop_by = stop_by or now + _STOP_S
+                if not self._training or now > stop_by:
+                    raise StoppedError("Stopped.")
+            if all(path.exists() for path in self._results):
+                ended_by = ended_by or now + _LINGER_S
+                if now > ended_by:
+                    return
+        if self._error is not None and not all(path.exists() for path in self._results):
+            raise WorkersFailedError(first_failure(self._run, self._error)) from self._error
+
+    def _wants_to_stop(self, interrupts: Interrupts) -> bool:
+        asked = self._run.stop_request.exists()
+        if interrupts.noted is not None and not asked:
+            self._run.request(self._run.stop_request, by=interrupts.noted)
+            asked = True
+        return asked
 
     def _fit(self) -> None:
         try:
@@ -62,7 +106,13 @@ class TrainingGroup:
     def _collect(self) -> None:
         import ray
 
-        for update in ray.get(self._monitor.drain.remote()):
+        try:
+            updates = ray.get(self._monitor.drain.remote(), timeout=5)
+        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
+            return
+        for update in updates:
+            if update.kind in ("first_step", "evaluating"):
+                self._training = update.kind == "first_step"
             self._hear(update)
 
 
@@ -81,6 +131,7 @@ def _trainer(task: WorkerTask, workers: int, monitor: Any) -> Any:
         run_config=RunConfig(  # type: ignore[arg-type]  # Ray's annotation names its old class.
             name=task.spec.run_id,
             storage_path=str(task.run.ray),
-            failure_config=FailureConfig(max_failures=0),
+            # Whether to start again, and on how many workers, is for the supervisor to say.
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
         ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.catalog.definition import Training
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.data.manifest import Manifest
 
 
-def build_model(job: Job, params: Mapping[str, Any]) -> keras.Model:
+def build_training(job: Job, params: Mapping[str, Any]) -> Training:
     """Build and compile a job's model, in the scope of the strategy that is in force.
 
     Raises:
@@ -28,7 +29,7 @@ def build_model(job: Job, params: Mapping[str, Any]) -> keras.Model:
     import keras
 
     try:
-        model = job.build(**params)
+        built = job.build(**params)
     except Exception as err:
         line = traceback.extract_tb(err.__traceback__)[-1]
         for frame in traceback.extract_tb(err.__traceback__):
@@ -38,15 +39,17 @@ def build_model(job: Job, params: Mapping[str, Any]) -> keras.Model:
             f"{line.filename}, line {line.lineno}: job {job.name} can't build its model: "
             f"{type(err).__name__}: {err}"
         ) from err
-    if not isinstance(model, keras.Model):
+    training = built if isinstance(built, Training) else Training(model=built)
+    if not isinstance(training.model, keras.Model):
         raise UsageError(
-            f"{job.path}: job {job.name} returned {type(model).__name__}, not a keras.Model."
+            f"{job.path}: job {job.name} returned {type(training.model).__name__}, "
+            "not a keras.Model."
         )
-    if not model.compiled:
-        model.compile(
+    if not training.model.compiled:
+        training.model.compile(
             optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
         )
-    return model
+    return training
 
 
 def distribute(
@@ -65,7 +68,7 @@ def plain_twin(
     job: Job, params: Mapping[str, Any], manifest: Manifest, weights: list[NDArray[Any]]
 ) -> keras.Model:
     """Build the model again, undistributed, with the given weights."""
-    twin = build_model(job, params)
+    twin = build_training(job, params).model
     _create_variables(twin, manifest)
     twin.set_weights(weights)
     return twin

@@ -8,7 +8,7 @@ any distribution of rows, and for any train step that ends in `optimizer.apply`.
 The sum is taken before the optimizer sees the gradients, not inside it, for two more reasons:
 gradient clipping then acts on the gradient of the global batch (Keras clips each replica's
 gradient before it is summed), and all gradients travel as one vector, which costs one exchange a
-step instead of one a variable.
+step instead of one a variable. A worker's wish to pause travels with them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class GradientReduction:
 
     def __init__(self) -> None:
         self._share: tf.Tensor | None = None
+        self._wish: tf.Tensor | None = None
         self._finite: tf.Tensor | None = None
+        self._wishes: tf.Tensor | None = None
 
     def attach(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Make an optimizer apply summed gradients, and not sum them again itself."""
@@ -43,13 +45,15 @@ class GradientReduction:
                 stage._all_reduce_sum_gradients = list
 
     @contextlib.contextmanager
-    def step(self, share: tf.Tensor) -> Iterator[None]:
+    def step(self, share: tf.Tensor, wish: tf.Tensor) -> Iterator[None]:
         """Trace a train step whose gradients count for `share` of an equal part.
 
         Args:
             share: Scalar: rows of this worker · workers / rows of the global batch.
+            wish: Scalar: 1 if this worker wishes to pause, else 0.
         """
-        self._share, self._finite = share, None
+        self._share, self._wish = share, wish
+        self._finite = self._wishes = None
         try:
             yield
         finally:
@@ -63,6 +67,16 @@ class GradientReduction:
         import tensorflow as tf
 
         return tf.constant(True) if self._finite is None else self._finite
+
+    def pause(self) -> tf.Tensor:
+        """Return whether any worker wished to pause in the step just traced: scalar bool.
+
+        Wishes travel with the gradients: they cost nothing, and all workers learn of them at the
+        same step.
+        """
+        import tensorflow as tf
+
+        return tf.constant(False) if self._wishes is None else self._wishes > 0
 
     def _reduce(self, grads: list[Any]) -> list[Any]:
         """Return the sum of each gradient over the workers; None stays None."""
@@ -83,8 +97,12 @@ class GradientReduction:
         import tensorflow as tf
 
         flat = tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0)
+        wish = tf.cast(self._wish, share.dtype)[tf.newaxis]
         replica = tf.distribute.get_replica_context()
-        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, flat * share)
+        total = replica.all_reduce(
+            tf.distribute.ReduceOp.SUM, tf.concat([flat * share, wish], axis=0)
+        )
         self._finite = tf.logical_and(self.finite(), tf.reduce_all(tf.math.is_finite(total)))
-        parts = tf.split(total, [g.shape.num_elements() for g in grads])
+        *parts, wishes = tf.split(total, [*(g.shape.num_elements() for g in grads), 1])
+        self._wishes = wishes[0]
         return [tf.reshape(part, g.shape) for part, g in zip(parts, grads, strict=True)]

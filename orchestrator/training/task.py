@@ -33,6 +33,8 @@ class WorkerTask:
     device: Literal["cpu", "gpu"]
     #: Threads to compute with.
     threads: int
+    #: Name of the checkpoint to go on from; None: from the beginning.
+    checkpoint: str | None = None
     #: Actor that takes `Update`s from rank 0.
     monitor: ActorHandle[Any] | None = None
 

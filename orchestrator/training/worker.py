@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator.catalog import Job, load_entry
+from orchestrator.catalog import Job, Training, load_entry
 from orchestrator.data.batches import StepReader, evaluation_batches
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
+from orchestrator.storage import write_json
 from orchestrator.tally import Tally
 from orchestrator.training.callbacks import News
+from orchestrator.training.checkpoint import CheckpointStore
 from orchestrator.training.evaluation import evaluate
 from orchestrator.training.failure import Failure
 from orchestrator.training.feed import features_of
-from orchestrator.training.fit import train
-from orchestrator.training.model import build_model, distribute, plain_twin
+from orchestrator.training.fit import BEGINNING, Trained, train
+from orchestrator.training.model import build_training, distribute, plain_twin
+from orchestrator.training.pause import PausedError, told_to_end
 from orchestrator.training.task import WorkerResult, WorkerTask
 
 
@@ -35,6 +39,8 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
     _log_to(task.run.rank_log(rank))
     try:
         _Worker(task, rank, workers).run()
+    except PausedError:
+        return
     except BaseException as err:
         Failure.of(err, rank=rank).write(task.run)
         raise
@@ -58,18 +64,18 @@ class _Worker:
         import tensorflow as tf
 
         with self._phase("start"):
-            _set_up_tensorflow(self.task.threads)
+            _set_up_tensorflow(self.task.threads, deterministic=self._deterministic)
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
             keras.utils.set_random_seed(self.task.spec.seed % 2**32)
             with strategy.scope():
-                model = build_model(self.job, self.task.spec.params)
-            distribute(model, strategy, self.manifest)
+                training = build_training(self.job, self.task.spec.params)
+            distribute(training.model, strategy, self.manifest)
         self.news.send("ready")
         with self._phase("train"):
-            trained = train(model, strategy, self._reader(), self.task.run, news=self.news)
+            trained = self._train(training, strategy)
         self.news.send("evaluating", epoch=self.task.spec.epochs)
         with self._phase("evaluate"):
-            tallies = self._evaluate(model)
+            tallies = self._evaluate(training.model)
         WorkerResult(
             rank=self.rank,
             steps=trained.steps,
@@ -78,6 +84,29 @@ class _Worker:
             phases=self.phases,
             tallies=tallies,
         ).write(self.task.run)
+
+    def _train(self, training: Training, strategy: Any) -> Trained:
+        store = CheckpointStore(folder=self.task.run.checkpoints)
+        try:
+            return train(
+                training,
+                strategy,
+                self._reader(),
+                self.task.run,
+                news=self.news,
+                start=store.load(self.task.checkpoint) if self.task.checkpoint else BEGINNING,
+                checkpoint_every=self.task.spec.checkpoint_every,
+                keep=self.task.spec.keep,
+            )
+        except PausedError:
+            if told_to_end():
+                write_json(self.task.run.preemption(self.rank), {"host": socket.gethostname()})
+            raise
+
+    @property
+    def _deterministic(self) -> bool:
+        asked = self.task.spec.deterministic
+        return self.task.device == "cpu" if asked is None else asked
 
     def _reader(self) -> StepReader:
         return StepReader(
@@ -111,8 +140,10 @@ class _Worker:
         self.phases[name] = time.perf_counter() - began
 
 
-def _set_up_tensorflow(threads: int) -> None:
+def _set_up_tensorflow(threads: int, *, deterministic: bool) -> None:
     """Compute with so many threads; by itself, TensorFlow takes one a core in every worker.
+
+    Deterministic operations give the same bits whenever they are given the same.
 
     XLA is told to use the widest vectors that the processor has. It prefers 256 bits, since early
     processors slowed down at 512; an LSTM's step takes a tenth less time with them (measured on
@@ -123,6 +154,8 @@ def _set_up_tensorflow(threads: int) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
 
 
 def _log_to(path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import parity_models
 import tensorflow as tf
 
+from orchestrator.catalog import Training
 from orchestrator.data.batches import StepReader
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
@@ -34,7 +35,7 @@ for name, build in parity_models.MODELS.items():
         model = build()
     distribute(model, strategy, manifest)
     run = RunFolder(path=Path(out) / f"run-{name}-{workers}")
-    trained = train(model, strategy, reader, run, news=News(None))
+    trained = train(Training(model=model), strategy, reader, run, news=News(None))
     for index, weight in enumerate(model.get_weights()):
         results[f"{name}.{index}"] = weight
     results[f"{name}.iterations"] = np.array(trained.steps)

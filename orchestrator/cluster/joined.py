@@ -1,0 +1,161 @@
+"""A Ray cluster that is up already: joined for one run, and left as it was."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from orchestrator.cluster.admission import (
+    ANSWER_S,
+    await_answer,
+    check_admission,
+    find_cluster,
+    show_token,
+)
+from orchestrator.cluster.census import RUN_KEY, Node, holdings, living_nodes, room_of
+from orchestrator.cluster.inspection import Inspection
+from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
+from orchestrator.errors import UnavailableError
+from orchestrator.place import Room
+from orchestrator.storage import Storage
+
+#: The group of an attempt that has just ended goes within this time.
+_LEAVE_S = 5
+
+
+class JoinedRay:
+    """Joins on entering, and leaves on leaving; what the run started there ends with that.
+
+    Args:
+        address: `host:port` of the cluster's head, or `auto` for the cluster of this machine.
+        storage: Where runs are kept; every node has to see it.
+        run_id: The run, as others on the cluster are told.
+        files: What every node must have besides, such as the job's file.
+    """
+
+    def __init__(
+        self, address: str, *, storage: Storage, run_id: str, files: Iterable[Path] = ()
+    ) -> None:
+        self._wanted = address
+        self._inspection = Inspection(storage=storage, files=files)
+        self._run_id = run_id
+        self._dashboard: str | None = None
+
+    @property
+    def dashboard(self) -> str | None:
+        """Address of the dashboard as seen from the head, without a scheme."""
+        return self._dashboard
+
+    def start(self) -> None:
+        """Do nothing: the cluster is joined from the beginning."""
+
+    def threads(self, workers: int) -> int:
+        """Return how many threads each worker computes with: the one CPU that it reserves."""
+        return 1
+
+    def gpus(self) -> int:
+        """Return how many GPUs the cluster has."""
+        import ray
+
+        return int(ray.cluster_resources().get("GPU", 0))
+
+    def room(self, device: Literal["cpu", "gpu"]) -> Room:
+        """Say how many workers there is room for on the nodes that have what a run needs."""
+        self._await_own_end()
+        return self._look(device)
+
+    def _look(self, device: Literal["cpu", "gpu"]) -> Room:
+        nodes = living_nodes()
+        unfit = self._inspection.complaints(nodes)
+        room = room_of((n for n in nodes if n.node_id not in unfit), holdings(), device)
+        return Room(
+            free=room.free, total=room.total, holders=(*room.holders, *_named(nodes, unfit))
+        )
+
+    def spare(self, device: Literal["cpu", "gpu"]) -> int:
+        """Return how many more workers could start while the run's own are at work."""
+        return self._look(device).free
+
+    def __enter__(self) -> JoinedRay:
+        try:
+            self._join(find_cluster(self._wanted))
+            self._refuse_unfit()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    def _join(self, address: str) -> None:
+        await_answer(address)
+        show_token()
+        settings = apply(TRAIN_SETTINGS)
+        # Read when Ray is imported; it waits for a minute otherwise.
+        os.environ.setdefault("RAY_gcs_server_request_timeout_seconds", str(ANSWER_S))
+        import ray
+        from ray.job_config import JobConfig
+
+        check_admission(address)
+        try:
+            context: Any = ray.init(
+                address=address,
+                log_to_driver=False,
+                configure_logging=False,
+                runtime_env={"env_vars": settings},
+                job_config=JobConfig(metadata={RUN_KEY: self._run_id}),
+            )
+        except ConnectionError as err:
+            raise UnavailableError(
+                f"The Ray cluster at {address} has no node on this machine.",
+                hint="Start the run on one of the cluster's nodes, such as its head.",
+            ) from err
+        except Exception as err:
+            raise UnavailableError(
+                f"Can't join the Ray cluster at {address}: {' '.join(str(err).split())}",
+                hint="Every node needs the same Python, Ray and launch-job as this one.",
+            ) from err
+        self._dashboard = context.dashboard_url or None
+
+    def _leave(self) -> None:
+        if "ray" in sys.modules:
+            import ray
+
+            ray.shutdown()
+
+    def _refuse_unfit(self) -> None:
+        """Refuse a cluster on which a worker could be put where it can't work.
+
+        Raises:
+            UnavailableError: It names the nodes.
+        """
+        nodes = living_nodes()
+        unfit = self._inspection.complaints(nodes)
+        if not unfit:
+            return
+        named = "; ".join(_named(nodes, unfit))
+        raise UnavailableError(
+            f"Not every node of the cluster has what the run needs: {named}.",
+            hint="Every node needs the same packages, and the storage at the same path.",
+        )
+
+    def _await_own_end(self) -> None:
+        """Wait a moment for what the run's last attempt held: it is about to be free."""
+        until = time.monotonic() + _LEAVE_S
+        while any(h.owner == self._run_id for h in holdings()) and time.monotonic() < until:
+            time.sleep(0.1)
+
+
+def _named(nodes: Iterable[Node], unfit: Mapping[str, str]) -> Iterator[str]:
+    return (f"{n.address} {unfit[n.node_id]}" for n in nodes if n.node_id in unfit)

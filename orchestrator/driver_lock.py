@@ -1,0 +1,108 @@
+"""Whether a run's driver lives: it holds a lock that the kernel frees when it dies.
+
+The lock is advisory (`flock`), on a file in the run's folder. It needs no heartbeat and no clock: a
+driver that was killed has let go of it at once, and one that was only stopped still holds it. On a
+network's file system it reaches as far as that file system's locks do.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from types import TracebackType
+
+from orchestrator.errors import UsageError
+from orchestrator.storage import RunFolder, storage_errors
+
+#: Someone who only looks holds the lock for microseconds; a driver tries again that often.
+_ATTEMPTS, _PAUSE_S = 20, 0.01
+
+#: How often someone who waits for a driver's end looks.
+_LOOK_S = 0.2
+
+
+class DriverLock:
+    """Held by a run's driver from before its first word to after its last.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        self._handle: int | None = None
+
+    def __enter__(self) -> DriverLock:
+        """Take the lock.
+
+        Raises:
+            UsageError: Another driver holds it.
+            UnavailableError: The storage can't be written.
+        """
+        path = self._run.driver_lock
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        for attempt in range(_ATTEMPTS):
+            if _try_lock(handle):
+                break
+            if attempt + 1 == _ATTEMPTS:
+                os.close(handle)
+                raise UsageError(
+                    f"Run {self._run.run_id} is already being driven{_who(path)}.",
+                    hint=f"`launch-job stop {self._run.run_id}` stops it.",
+                )
+            time.sleep(_PAUSE_S)
+        self._handle = handle
+        os.ftruncate(handle, 0)
+        holder = {"host": socket.gethostname(), "pid": os.getpid()}
+        os.pwrite(handle, json.dumps(holder).encode(), 0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def is_driven(run: RunFolder) -> bool:
+    """Return whether a driver of the run lives."""
+    try:
+        handle = os.open(run.driver_lock, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _try_lock(handle)
+    finally:
+        os.close(handle)
+
+
+def await_end(run: RunFolder) -> None:
+    """Wait until no driver of the run lives."""
+    while is_driven(run):
+        time.sleep(_LOOK_S)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _who(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text())
+        return f" by process {holder['pid']} on {holder['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
