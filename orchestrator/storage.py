@@ -232,6 +232,11 @@ class RunFolder:
         """Folder that Ray Train keeps its own state of the run in."""
         return self.path / "ray"
 
+    @property
+    def driver_log(self) -> Path:
+        """What libraries print in the driver."""
+        return self.logs / "driver.log"
+
     def rank_log(self, rank: int) -> Path:
         """Return the log file of a rank."""
         return self.logs / f"rank-{rank:04d}.log"

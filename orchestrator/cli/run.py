@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.errors import UsageError
 from orchestrator.spec import DEFAULT_STREAMS, RunOptions
-from orchestrator.storage import Storage
+from orchestrator.storage import RunFolder, Storage, storage_errors
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
@@ -224,13 +225,24 @@ def follow(request: Request, observer: TerminalProgress, output: str) -> None:
     from orchestrator.launcher import run_request
 
     try:
-        report = run_request(request, observer)
+        with _stdout_for_data(request.storage.run(request.spec.run_id)):
+            report = run_request(request, observer)
     finally:
         observer.close()
     if output == "json":
         print_json(report.to_dict())
     else:
         print_ending(report, request.storage)
+
+
+@contextlib.contextmanager
+def _stdout_for_data(run: RunFolder) -> Iterator[None]:
+    """Keep standard output for the report: Ray prints there what happens to its processes."""
+    with storage_errors(run.driver_log):
+        run.driver_log.parent.mkdir(parents=True, exist_ok=True)
+        log = run.driver_log.open("a")
+    with log, contextlib.redirect_stdout(log):
+        yield
 
 
 def _check_reserved(job: Job, taken: set[str]) -> None:

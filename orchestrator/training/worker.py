@@ -29,12 +29,13 @@ from orchestrator.training.task import WorkerResult, WorkerTask
 def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
     """Train, evaluate and leave a WorkerResult in the run's folder.
 
-    Whatever goes wrong is written to the run's folder before it is raised.
-
     Args:
         task: What all workers are told.
         rank: Rank of this one.
         workers: Number of workers.
+
+    Raises:
+        RankFailedError: Whatever went wrong is written to the run's folder.
     """
     _log_to(task.run.rank_log(rank))
     try:
@@ -42,8 +43,15 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
     except PausedError:
         return
     except BaseException as err:
-        Failure.of(err, rank=rank).write(task.run)
-        raise
+        failure = Failure.of(err, rank=rank)
+        failure.write(task.run)
+        # Whoever unpickled an error of TensorFlow's would import TensorFlow: the controller and
+        # the driver, in the seconds in which they have to start the next attempt.
+        raise RankFailedError(f"{failure.kind}: {failure.message}") from None
+
+
+class RankFailedError(Exception):
+    """A worker failed; its failure file tells how."""
 
 
 class _Worker:

@@ -26,3 +26,17 @@ def processes_of(command):
         except OSError:
             continue
     return found
+
+
+def workers_of(command):
+    """Return the process numbers of a run's workers."""
+    mark = f"LAUNCH_JOB_STORAGE={command.storage}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            named = (process / "cmdline").read_bytes().startswith(b"ray::RayTrainWorker")
+            if named and mark in (process / "environ").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return sorted(found)
