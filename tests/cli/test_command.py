@@ -201,7 +201,7 @@ def test_reader_that_has_gone_is_no_failed_run(command, args):
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        ("launch-job re", {"report", "results"}),
+        ("launch-job re", {"report", "results", "resume"}),
         ("launch-job lstm-mnist --activation ", {"tanh", "relu"}),
         ("launch-job report la", {"latest"}),
         ("launch-job lstm-mnist --uni", {"--units"}),

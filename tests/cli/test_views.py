@@ -15,6 +15,7 @@ from sample_runs import make_run, make_runs
 
 from orchestrator.cli.main import cli
 from orchestrator.cli.terminal import ago, duration, print_json
+from orchestrator.driver_lock import DriverLock
 from orchestrator.states import RunState
 from orchestrator.storage import Storage
 
@@ -28,7 +29,8 @@ DONE, FAILED, RUNNING = (
 def storage(tmp_path_factory):
     storage = Storage(path=tmp_path_factory.mktemp("store"))
     make_runs(storage)
-    return storage
+    with DriverLock(storage.run(RUNNING)):
+        yield storage
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def test_ls_of_a_run_whose_driver_died_at_once(tmp_path):
     (run,) = json.loads(
         CliRunner().invoke(cli, ["ls", "--storage", str(tmp_path), "-o", "json"]).stdout
     )
-    assert (run["state"], run["started_at"][:10]) == (None, "1970-01-01")
+    assert (run["state"], run["started_at"][:10]) == ("LOST", "1970-01-01")
 
 
 def test_ls_reads_only_the_runs_it_shows(tmp_path, view):

@@ -123,7 +123,7 @@ def test_worker_that_is_told_to_end_costs_no_retry_and_no_step(project, undistur
 def test_without_retries_a_killed_worker_fails_the_run(project, undisturbed):
     going = Going(project, "no-retries", "--retries", "0")
     os.kill(workers_of(project)[1], signal.SIGKILL)
-    _, said = going.end(1)
+    going.end(1)
     state, run_id = state_of(project, "no-retries")
     assert state == "FAILED"
     error = json.loads((project.storage / "runs" / run_id / "report.json").read_text())["error"]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sample_reports import sample
 
+from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import LaunchJobError
 from orchestrator.events import EventLog
 from orchestrator.results.runs import list_runs, summarise
@@ -57,9 +58,26 @@ def test_run_that_succeeded(storage):
 
 
 def test_run_that_goes_on(storage):
-    found = summarise(add(storage, "a", *WHOLE[:3]))
+    run = add(storage, "a", *WHOLE[:3])
+    with DriverLock(run):
+        found = summarise(run)
     assert (found.state, found.accuracy, found.epochs_done) == (RunState.RUNNING, None, 0)
     assert found.wall_s > 20
+
+
+@pytest.mark.parametrize("states", [(), *(WHOLE[:n] for n in (1, 2, 3))])
+def test_run_whose_driver_is_gone_is_lost(storage, states):
+    assert summarise(add(storage, "a", *states)).state is RunState.LOST
+
+
+def test_time_between_a_death_and_a_resumption_is_not_counted(storage):
+    run = add(storage, "a", *WHOLE[:3])
+    later = BEGAN + timedelta(days=1)
+    for number, state in enumerate((RunState.LOST, *WHOLE)):
+        EventLog(path=run.events).append(
+            "state", state=state.value, at=later + timedelta(seconds=10 * number)
+        )
+    assert summarise(run).wall_s == 20.0 + 30.0
 
 
 def test_run_that_failed_early(storage):
