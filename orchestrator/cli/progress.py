@@ -77,6 +77,10 @@ class TerminalProgress(Observer):
             self._show_step(update, rate)
         if update.kind == "epoch":
             self._show_epoch(update)
+        if update.kind == "ready":
+            self._pace = Pace()  # Training may go on from an earlier place.
+        if update.kind == "stopping":
+            chatter().print("Stopping at the next step (Ctrl-C again: at once) …", style="yellow")
         if update.kind == "evaluating":
             chatter().print("Evaluating …", style="dim")
 

@@ -80,7 +80,9 @@ class TrainingGroup:
             self._collect()
             now = time.monotonic()
             if self._wants_to_stop(interrupts):
-                stop_by = stop_by or now + _STOP_S
+                if stop_by is None:
+                    stop_by = now + _STOP_S
+                    self._hear(Update(kind="stopping", time_s=time.time()))
                 if not self._training or now > stop_by:
                     raise StoppedError("Stopped.")
             if all(path.exists() for path in self._results):

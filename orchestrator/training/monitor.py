@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 #: What an update tells: that workers are ready, a step or an epoch is done, and so on.
-UpdateKind = Literal["ready", "first_step", "step", "epoch", "checkpoint", "evaluating"]
+UpdateKind = Literal["ready", "first_step", "step", "epoch", "checkpoint", "stopping", "evaluating"]
 
 
 @dataclass(frozen=True, kw_only=True)

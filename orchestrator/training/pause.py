@@ -8,6 +8,7 @@ workers stop at the same one; they write a checkpoint there and end.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from types import FrameType
 from typing import Any
 
 from orchestrator.storage import RunFolder
+
+#: More than any C library's `struct sigaction` takes (152 on Linux).
+_SIGACTION_BYTES = 1024
 
 
 class PausedError(Exception):
@@ -44,6 +48,23 @@ def heed_sigterm() -> None:
             raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, handle)
+
+
+@contextlib.contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """Put SIGTERM's handler back as it was, whatever the block does to it, in any thread.
+
+    TensorFlow takes the signal for itself when a strategy joins its cluster. Python sets handlers
+    in the main thread only, so this asks the C library, for which a handler is so many bytes.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    handler = ctypes.create_string_buffer(_SIGACTION_BYTES)
+    if libc.sigaction(signal.SIGTERM, None, handler):
+        raise OSError(ctypes.get_errno(), "sigaction")
+    try:
+        yield
+    finally:
+        libc.sigaction(signal.SIGTERM, handler, None)
 
 
 def told_to_end() -> bool:

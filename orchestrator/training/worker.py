@@ -22,7 +22,7 @@ from orchestrator.training.failure import Failure
 from orchestrator.training.feed import features_of
 from orchestrator.training.fit import BEGINNING, Trained, train
 from orchestrator.training.model import build_training, distribute, plain_twin
-from orchestrator.training.pause import PausedError, told_to_end
+from orchestrator.training.pause import PausedError, sigterm_kept, told_to_end
 from orchestrator.training.task import WorkerResult, WorkerTask
 
 
@@ -42,7 +42,7 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
         _Worker(task, rank, workers).run()
     except PausedError:
         return
-    except BaseException as err:
+    except BaseException as err:  # noqa: BLE001 - its account is raised in its place
         failure = Failure.of(err, rank=rank)
         failure.write(task.run)
         # Whoever unpickled an error of TensorFlow's would import TensorFlow: the controller and
@@ -73,7 +73,8 @@ class _Worker:
 
         with self._phase("start"):
             _set_up_tensorflow(self.task.threads, deterministic=self._deterministic)
-            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            with sigterm_kept():
+                strategy = tf.distribute.MultiWorkerMirroredStrategy()
             keras.utils.set_random_seed(self.task.spec.seed % 2**32)
             with strategy.scope():
                 training = build_training(self.job, self.task.spec.params)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,27 @@ def test_starting_in_the_middle_gives_the_same_tail(prepared_of, case, at, worke
     start = int(at * len(whole))
     epoch, step = divmod(start, reader.plan.steps_per_epoch)
     assert row_numbers(reader, epoch=epoch, step=step) == whole[start:]
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=cases(), at=st.floats(0, 1), others=st.integers(1, 5))
+def test_cut_anywhere_and_continued_by_others_each_row_is_given_once(prepared_of, case, at, others):
+    rows, streams, workers, batch_size = case
+    others = min(others, streams, batch_size, rows)
+    prepared = prepared_of(rows, streams)
+    before, after = (readers(prepared, count, batch_size) for count in (workers, others))
+    size = before[0].plan.steps_per_epoch
+    cut = round(at * 2 * size)
+    epoch, step = divmod(cut, size)
+    heads = [row_numbers(reader)[:cut] for reader in before]
+    tails = [row_numbers(reader, epoch=epoch, step=step) for reader in after]
+    given_out = [sorted(chain(*parts)) for parts in zip(*heads, strict=True)]
+    given_out += [sorted(chain(*parts)) for parts in zip(*tails, strict=True)]
+    (alone,) = readers(prepared, 1, batch_size)
+    assert given_out == [sorted(step) for step in row_numbers(alone)]
+    for number in range(2):
+        seen = [row for step in given_out[number * size : (number + 1) * size] for row in step]
+        assert sorted(seen) == list(range(rows))
 
 
 def test_many_gathers_give_what_one_gives(prepared_of, monkeypatch):

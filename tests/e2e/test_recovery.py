@@ -10,32 +10,14 @@ from pathlib import Path
 
 import pytest
 from processes import left_running, workers_of
+from steady_job import write_project
 
-JOB = """
-from orchestrator import job
-
-
-@job(dataset="digits", epochs=40, batch_size=32)
-def steady():
-    import keras
-
-    layers = [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Flatten(),
-        keras.layers.Dense(32, activation="relu"),
-        keras.layers.Dropout(0.2),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-    return keras.Sequential([keras.Input((28, 28)), *layers])
-"""
 ASKED = ("steady", "--workers", "2", "--checkpoint-every", "20")
 
 
 @pytest.fixture(scope="module")
 def project(launch_job):
-    (launch_job.folder / "cluster.yaml").write_text("cluster_name: test\n")
-    (launch_job.folder / "jobs").mkdir()
-    (launch_job.folder / "jobs" / "steady.py").write_text(JOB)
+    write_project(launch_job.folder)
     return launch_job
 
 

@@ -1,0 +1,64 @@
+"""A run has one result, however often and wherever its driver was killed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from processes import left_running
+from steady_job import write_project
+
+SCRIPT = Path(__file__).parent / "drive_and_die.py"
+STEPS = ("begin", "prepare", "train", "gather", "report", "record")
+
+
+@pytest.fixture(scope="module")
+def run_id(launch_job):
+    """A run whose driver was killed after each of its steps, and that was taken up each time."""
+    write_project(launch_job.folder)
+    found = []
+    for step in STEPS:
+        done = subprocess.run(
+            [sys.executable, SCRIPT, step, *found],
+            cwd=launch_job.folder,
+            env=launch_job.environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert done.returncode == -9, f"{step}: {done.stderr}"
+        (run,) = json.loads(launch_job("ls", "-o", "json").stdout)
+        assert run["state"] == "LOST", step
+        found = [run["run_id"]]
+    assert left_running(launch_job) == []
+    launch_job("resume", *found)
+    return found[0]
+
+
+def test_it_succeeds_in_the_end(launch_job, run_id):
+    (run,) = json.loads(launch_job("ls", "-o", "json").stdout)
+    assert (run["state"], run["epochs_done"]) == ("SUCCEEDED", 1)
+
+
+def test_it_is_recorded_once(launch_job, run_id):
+    script = (
+        "import os; from orchestrator.results.tables import ResultsStore; "
+        "from orchestrator.storage import Storage; "
+        "store = ResultsStore(storage=Storage.at(os.environ['LAUNCH_JOB_STORAGE'])); "
+        "print([store.table(name).num_rows for name in ('runs', 'reports', 'metrics')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=launch_job.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert json.loads(done.stdout) == [1, 1, 1], done.stderr
+
+
+def test_its_report_tells_each_time(launch_job, run_id):
+    report = json.loads(launch_job("report", run_id, "-o", "json").stdout)
+    assert [entry["event"] for entry in report["restarts"]] == ["resume"] * len(STEPS)
+    assert report["steps"] == 45
