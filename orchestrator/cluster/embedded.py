@@ -145,7 +145,7 @@ class EmbeddedRay:
 
     def _start_fork_server(self) -> None:
         """Begin to import what workers need, while Ray starts."""
-        request = json.dumps({"address": str(self._socket)})
+        request = json.dumps({"address": str(self._socket), "parent": os.getpid()})
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / "fork-server.log").open("wb") as log:
             self._server = subprocess.Popen(

@@ -92,8 +92,10 @@ class ForkServer:
         except (OSError, ValueError):
             client.close()
             return
+        server = os.getpid()
         pid = os.fork()
         if pid == 0:
+            die_with_parent(signal.SIGKILL, parent=server)
             self._become_worker(client, request, fds)
         for fd in fds:
             os.close(fd)
@@ -133,7 +135,6 @@ class ForkServer:
         self, client: socket.socket, request: dict[str, Any], fds: list[int]
     ) -> NoReturn:
         """Turn this freshly forked process into the one that was asked for."""
-        die_with_parent(signal.SIGKILL)
         os.setpgid(0, 0)  # Ray kills a dead worker's whole process group.
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
@@ -169,18 +170,25 @@ def _run(script: str) -> NoReturn:
         os._exit(code)
 
 
-def die_with_parent(number: signal.Signals) -> None:
-    """Have the kernel send this process a signal when its parent dies (Linux)."""
+def die_with_parent(number: signal.Signals, *, parent: int) -> None:
+    """Have the kernel send this process a signal when its parent dies (Linux).
+
+    Args:
+        number: The signal.
+        parent: The parent's process number; if that one is dead already, this one ends at once.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
     """Let a signal wake the selector, and no more."""
 
 
-def main(address: str) -> NoReturn:
-    """Serve at a socket until the process that started this one dies."""
-    die_with_parent(signal.SIGTERM)
+def main(address: str, *, parent: int) -> NoReturn:
+    """Serve at a socket until the process that started this one, `parent`, dies."""
+    die_with_parent(signal.SIGTERM, parent=parent)
     Path(address).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     server = ForkServer(address)  # Before the imports: clients that come early wait in the queue.
     for module in PRELOAD:
@@ -189,4 +197,4 @@ def main(address: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1])["address"])
+    main(**json.loads(sys.argv[1]))

@@ -20,15 +20,19 @@ SERVER = """
 import json, sys
 from orchestrator.cluster import forkserver
 forkserver.PRELOAD = ("fractions",)
-forkserver.main(json.loads(sys.argv[1])["address"])
+forkserver.main(**json.loads(sys.argv[1]))
 """
+
+
+def _request(address, *, parent):
+    return json.dumps({"address": str(address), "parent": parent})
 
 
 @pytest.fixture
 def server(tmp_path):
     address = tmp_path / "fork.sock"
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, json.dumps({"address": str(address)})],
+        [sys.executable, "-c", SERVER, _request(address, parent=os.getpid())],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     while not address.exists():
@@ -152,3 +156,14 @@ def test_without_a_server_the_client_becomes_the_process_itself(tmp_path):
 def test_server_has_one_thread_when_it_forks(server, client, tmp_path):
     client(script(tmp_path, "pass\n")).communicate(timeout=30)
     assert len(list(Path(f"/proc/{server.pid}/task").iterdir())) == 1
+
+
+def test_server_whose_parent_died_before_it_looked_ends_at_once(tmp_path):
+    """As if the driver was killed while Python was still starting."""
+    process = subprocess.run(
+        [sys.executable, "-c", SERVER, _request(tmp_path / "fork.sock", parent=os.getpid() + 1)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    assert process.returncode == 1
+    assert not (tmp_path / "fork.sock").exists()

@@ -21,7 +21,7 @@ def tensorflow_processes(tmp_path_factory):
                 sys.executable,
                 "-m",
                 "orchestrator.cluster.forkserver",
-                json.dumps({"address": str(address)}),
+                json.dumps({"address": str(address), "parent": os.getpid()}),
             ],
             env={**os.environ, "PYTHONPATH": paths},
             stdout=log,
