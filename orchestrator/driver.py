@@ -15,7 +15,7 @@ from orchestrator.data.manifest import Manifest
 from orchestrator.data.prepare import PreparedDataset, prepare
 from orchestrator.data.source import Source
 from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError, UsageError
-from orchestrator.events import EventLog, active_seconds
+from orchestrator.events import Event, EventLog, active_seconds
 from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
 from orchestrator.place import Place
@@ -27,6 +27,7 @@ from orchestrator.states import RunState
 from orchestrator.storage import RunFolder, Storage, read_json, write_json
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
+from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
 from orchestrator.training.failure import Failure
 from orchestrator.training.group import WorkersFailedError
@@ -240,6 +241,7 @@ class Driver:
         report = Report(
             **{
                 "dataset_fingerprint": "",
+                "history": tuple(_entry(e) for e in events if e.event == "epoch"),
                 **request_fields(self.spec),
                 **self._fields,
                 "state": state,
@@ -262,10 +264,9 @@ class Driver:
 
     def _done_so_far(self) -> str:
         """Return, in words, up to where a checkpoint holds what was done."""
-        made = [e.details for e in self._log.read() if e.event == "checkpoint"]
-        if not made:
-            return " before the first checkpoint"
-        return f" after epoch {made[-1]['epoch']}, step {made[-1]['step']}"
+        store = CheckpointStore(folder=self.folder.checkpoints)
+        newest = store.newest(on_damaged=lambda _: None)
+        return f" at {place_of(newest)}" if newest else " before the first checkpoint"
 
     def _hear(self, update: Update) -> None:
         """Write news down and pass it on; an epoch that was told before is no news."""
@@ -297,6 +298,11 @@ class Driver:
             yield
         finally:
             self._phases[name] = time.perf_counter() - began
+
+
+def _entry(event: Event) -> dict[str, Any]:
+    """Return an epoch's metrics as a history has them."""
+    return {name: value for name, value in event.details.items() if name != "step"}
 
 
 def _describe(err: Exception) -> dict[str, Any]:

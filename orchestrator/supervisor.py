@@ -20,7 +20,7 @@ from orchestrator.observer import Observer
 from orchestrator.place import Place, await_room
 from orchestrator.spec import RunSpec
 from orchestrator.storage import RunFolder, read_json
-from orchestrator.training.checkpoint import CheckpointStore
+from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.failure import clear_failures
 from orchestrator.training.group import TrainingGroup, WorkersFailedError
 from orchestrator.training.monitor import Update
@@ -152,13 +152,11 @@ class Supervisor:
             counts=interruption.counts,
             **interruption.where,
         )
-        counted = (
-            f" (failure {self._failures}, of which {self.spec.retries} are allowed)"
-            if interruption.counts
-            else ""
+        counted = f" (failure {self._failures} of {self.spec.retries} that are allowed)"
+        self.observer.note(
+            f"{interruption.message.rstrip('.')}. Training goes on from {place_of(newest)}"
+            f"{counted if interruption.counts else ''}."
         )
-        place = f"from {newest}" if newest else "from the beginning"
-        self.observer.note(f"{interruption.message} Training goes on {place}{counted}.")
 
     def _choose_checkpoint(self) -> str | None:
         """Return the newest whole checkpoint's name; None to begin at the beginning.

@@ -42,6 +42,8 @@ def print_report(report: Report, folder: RunFolder) -> None:
     _print_head(report)
     if report.error:
         _print_error(report.error)
+    if report.restarts:
+        _print_restarts(report.restarts)
     if report.accuracy is not None:
         _print_scores(report)
     if report.history:
@@ -92,6 +94,28 @@ def _print_error(error: Mapping[str, Any]) -> None:
     output().print(f"{error['message']}{where}", style="red", markup=False)
     if error.get("hint"):
         click.echo(f"  {error['hint']}")
+
+
+def _print_restarts(restarts: Sequence[Mapping[str, Any]]) -> None:
+    _section("Restarts")
+    print_table(
+        ("WHEN", "WHY", ">WORKERS", "WHAT HAPPENED"),
+        [
+            (
+                str(entry["time"])[:19].replace("T", " "),
+                entry.get("cause") or "resumed",
+                str(entry["workers"]),
+                _shortened(entry.get("message") or "Taken up by a new launcher."),
+            )
+            for entry in restarts
+        ],
+        empty="",
+    )
+
+
+def _shortened(text: str, most: int = 100) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _print_scores(report: Report) -> None:

@@ -55,6 +55,18 @@ class Checkpoint:
         return f"epoch-{self.epoch:05d}-step-{self.step:07d}"
 
 
+def place_of(name: str | None) -> str:
+    """Return where training stands in a checkpoint, in words.
+
+    Args:
+        name: Name of the checkpoint; None: there is none.
+    """
+    if name is None:
+        return "the beginning"
+    epoch, step = map(int, _NAME.fullmatch(name).groups())  # type: ignore[union-attr]
+    return f"step {step} of epoch {epoch + 1}" if step else f"the end of epoch {epoch}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckpointStore:
     """The checkpoints of one run."""

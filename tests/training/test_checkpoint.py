@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from orchestrator.errors import UnavailableError
-from orchestrator.training.checkpoint import Checkpoint, CheckpointStore
+from orchestrator.training.checkpoint import Checkpoint, CheckpointStore, place_of
 
 
 def checkpoint(epoch, step=0, loss=None):
@@ -140,3 +140,9 @@ def test_saving_over_a_damaged_one_replaces_it(store):
     flip_a_bit(store.save(checkpoint(2)))
     store.save(checkpoint(2))
     same(newest(store)[0], checkpoint(2))
+
+
+def test_its_place_is_said_in_words():
+    assert place_of(checkpoint(2, step=5).name) == "step 5 of epoch 3"
+    assert place_of(checkpoint(2).name) == "the end of epoch 2"
+    assert place_of(None) == "the beginning"
