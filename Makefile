@@ -11,7 +11,7 @@ PYTHON  ?= python3.13 python3.12 python3.11 python3
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-BENCHMARKS := input_pipeline cli_start start training
+BENCHMARKS := input_pipeline cli_start start training recovery checkpoints
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train test check format bench lock clean

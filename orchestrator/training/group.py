@@ -77,13 +77,14 @@ class TrainingGroup:
         stop_by = ended_by = None
         while thread.is_alive():
             thread.join(_POLL_S)
-            self._collect()
+            reachable = self._collect()
             now = time.monotonic()
             if self._wants_to_stop(interrupts):
                 if stop_by is None:
                     stop_by = now + _STOP_S
                     self._hear(Update(kind="stopping", time_s=time.time()))
-                if not self._training or now > stop_by:
+                # What told this process to stop may have ended Ray as well.
+                if not self._training or not reachable or now > stop_by:
                     raise StoppedError("Stopped.")
             if all(path.exists() for path in self._results):
                 ended_by = ended_by or now + _LINGER_S
@@ -105,17 +106,19 @@ class TrainingGroup:
         except BaseException as err:  # noqa: BLE001 - it is raised again in the other thread
             self._error = err
 
-    def _collect(self) -> None:
+    def _collect(self) -> bool:
+        """Pass on what has come; return whether the mailbox can be reached."""
         import ray
 
         try:
             updates = ray.get(self._monitor.drain.remote(), timeout=5)
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
-            return
+            return False
         for update in updates:
             if update.kind in ("first_step", "evaluating"):
                 self._training = update.kind == "first_step"
             self._hear(update)
+        return True
 
 
 def _trainer(task: WorkerTask, workers: int, monitor: Any) -> Any:
