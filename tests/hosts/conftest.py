@@ -18,5 +18,8 @@ def lab(_hosts_can_be, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster(lab, tmp_path_factory):
-    """A cluster without nodes."""
-    return LabCluster(lab=lab, storage=tmp_path_factory.mktemp("store"))
+    """A cluster without nodes, and a project without jobs that all of them will see."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "cluster.yaml").write_text("cluster_name: test\n")
+    (project / "jobs").mkdir()
+    return LabCluster(lab=lab, storage=tmp_path_factory.mktemp("store"), project=project)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -21,12 +21,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SSHD = "/usr/sbin/sshd"
 
+#: A network's name begins with the process that made it.
+_OWNED = re.compile(r"lj(\d+)-\w+")
+
 
 def missing() -> str | None:
     """Say what hosts need that isn't here; None if all is."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    programs = ("ip", "unshare", "ssh", "ssh-keygen", SSHD)
+    programs = ("ip", "setpriv", "unshare", "ssh", "ssh-keygen", SSHD)
     if absent := [p for p in programs if shutil.which(p) is None]:
         return f"missing: {', '.join(absent)} (iproute2, util-linux, openssh-server)"
     tried = subprocess.run(["unshare", "-n", "-m", "-u", "-p", "-f", "--mount-proc", "true"])
@@ -37,6 +40,14 @@ def _sh(*command: object) -> None:
     subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
 
 
+def _remove_stale() -> None:
+    """Take away the networks that tests left which were killed."""
+    for network in Path("/run/netns").glob("lj*-*"):
+        owner = _OWNED.fullmatch(network.name)
+        if owner and not Path(f"/proc/{owner[1]}").exists():
+            _sh("ip", "netns", "del", network.name)
+
+
 @dataclass
 class Host:
     """One machine."""
@@ -44,7 +55,9 @@ class Host:
     lab: Hosts
     number: int
     power: subprocess.Popen[bytes] | None = None
+    #: Environment of what runs here, and the folder it runs in: the home, unless set.
     environment: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
 
     @property
     def address(self) -> str:
@@ -82,10 +95,12 @@ class Host:
             f"hostname h{self.number} && mount --bind {self.disk}/ray /tmp/ray"
             f" && mount -t tmpfs -o size=1g tmpfs /dev/shm && exec {shlex.join(sshd)}"
         )
+        # They die with the tests, whatever ends those.
+        tied = ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self._space]
         spaces = ["unshare", "-m", "-u", "-p", "-f", "--mount-proc", "--kill-child"]
         with (self.disk / "console.log").open("ab") as console:
             self.power = subprocess.Popen(
-                ["ip", "netns", "exec", self._space, *spaces, "sh", "-c", script],
+                [*tied, *spaces, "sh", "-c", script],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -104,7 +119,8 @@ class Host:
             "PYTHONPATH": str(ROOT),
             **self.environment,
         }
-        words = ["cd", str(self.disk / "home"), "&&", "exec", "env", "-i"]
+        folder = str(self.folder or self.disk / "home")
+        words = ["cd", shlex.quote(folder), "&&", "exec", "env", "-i"]
         words += [shlex.quote(f"{name}={value}") for name, value in environment.items()]
         words += [shlex.quote(str(part)) for part in command]
         options = {
@@ -189,6 +205,7 @@ class Hosts:
         for key in ("key", "hostkey"):
             if not (self.folder / key).exists():
                 _sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / key)
+        _remove_stale()
         _sh("ip", "netns", "add", self.switch)
         _sh("ip", "-n", self.switch, "link", "add", "br0", "type", "bridge")
         _sh("ip", "-n", self.switch, "addr", "add", "10.77.0.1/24", "dev", "br0")
@@ -208,10 +225,3 @@ class Hosts:
             host.remove()
         with contextlib.suppress(subprocess.CalledProcessError):
             _sh("ip", "netns", "del", self.switch)
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """End a process that a test may have left."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGKILL)
-    process.wait()

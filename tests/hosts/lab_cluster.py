@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import secrets
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,8 @@ class LabCluster:
 
     lab: Hosts
     storage: Path
+    #: Folder that commands run in, on every node.
+    project: Path | None = None
     nodes: list[Host] = field(default_factory=list)
 
     @property
@@ -48,13 +52,15 @@ class LabCluster:
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_timeout_ms": "2000",
             "RAY_health_check_failure_threshold": "3",
+            # So that no line of a message is wrapped.
+            "COLUMNS": "1000",
             # Nothing here may come from another network.
             "HTTPS_PROXY": "http://127.0.0.1:9",
         }
 
     def start_node(self, host: Host, *, cpus: int = 1) -> Host:
         """Have a host join; the first becomes the head."""
-        host.environment = self.settings()
+        host.environment, host.folder = self.settings(), self.project
         role = ["--address", self.address] if self.nodes else ["--head", "--port", "6379"]
         options = {
             "--node-ip-address": host.address,
@@ -71,15 +77,67 @@ class LabCluster:
         """Boot one more host and have it join."""
         return self.start_node(self.lab.add(), cpus=cpus)
 
-    def launch_job(
-        self, *arguments: object, on: Host | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run launch-job to its end on a host, the head if none is given."""
-        return (on or self.head).python("-m", "orchestrator", *arguments, check=False, timeout=300)
+    def take_down(self, host: Host) -> None:
+        """End Ray on a host."""
+        host.run(RAY, "stop", "--force")
+        self.nodes.remove(host)
 
-    def begin_job(self, *arguments: object, on: Host | None = None) -> subprocess.Popen[str]:
-        """Start launch-job on a host, the head if none is given; standard error is piped."""
-        command = (on or self.head).ssh(sys.executable, "-m", "orchestrator", *arguments)
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    def launch_job(self, *arguments: object) -> Going:
+        """Start launch-job on the head."""
+        return Going(self.head.ssh(sys.executable, "-m", "orchestrator", *arguments))
+
+
+class Going:
+    """A command that goes on while a test does something to its hosts."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._said: list[str] = []
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def await_line(self, part: str, *, timeout: float = 120) -> str:
+        """Wait until it says something; return the line."""
+        while True:
+            try:
+                line = self._lines.get(timeout=timeout)
+            except queue.Empty:
+                raise AssertionError(f"no {part!r} in:\n{''.join(self._said)}") from None
+            if line is None:
+                raise AssertionError(f"it ended before {part!r}:\n{''.join(self._said)}")
+            self._said.append(line)
+            if part in line:
+                return line
+
+    def drop(self) -> str:
+        """End the command if it hasn't ended; return what it printed."""
+        self._process.kill()
+        self._listener.join()
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        with self._process.stdout as out, self._process.stderr:
+            printed = out.read()
+        self._process.wait()
+        while (line := self._lines.get()) is not None:
+            self._said.append(line)
+        return printed
+
+    def end(self, code: int = 0, *, timeout: float = 200) -> tuple[str, str]:
+        """Wait for its end; return what it printed and what it said."""
+        try:
+            ended: int | None = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            ended = None
+        printed = self.drop()
+        said = "".join(self._said)
+        assert ended == code, f"{ended}: {said}"
+        return printed, said
