@@ -29,6 +29,7 @@ from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
+from orchestrator.training.diagnosis import diagnose
 from orchestrator.training.failure import Failure
 from orchestrator.training.group import WorkersFailedError
 from orchestrator.training.monitor import Update
@@ -210,6 +211,7 @@ class Driver:
             run=self.folder,
             device=device,
             threads=self.place.threads(workers),
+            versions=self._fields["versions"],
             checkpoint=start,
         )
 
@@ -311,6 +313,7 @@ def _describe(err: Exception) -> dict[str, Any]:
     return {
         "kind": type(err).__name__,
         "message": err.message if isinstance(err, LaunchJobError) else str(err),
+        "cause": diagnose(f"{type(err).__name__}: {err}").cause,
         "hint": getattr(err, "hint", None),
         **(_of_failure(failure) if failure else {}),
     }
@@ -320,7 +323,6 @@ def _of_failure(failure: Failure) -> dict[str, Any]:
     return {
         "kind": failure.kind,
         "cause": failure.cause,
-        "rank": failure.rank,
-        "host": failure.host,
+        **({} if failure.rank is None else {"rank": failure.rank, "host": failure.host}),
         "lines": list(failure.lines),
     }

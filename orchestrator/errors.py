@@ -13,22 +13,28 @@ class LaunchJobError(Exception):
     Args:
         message: What happened and to which thing, in one or a few sentences.
         hint: What to do next; printed on a line of its own.
+        details: Further lines for who looks into it, such as those of a traceback.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, details: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.details = details
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments don't survive the default pickling, and errors cross processes.
-        return _rebuild, (type(self), self.message, self.hint)
+        return _rebuild, (type(self), self.message, self.hint, self.details)
 
 
-def _rebuild(kind: type[LaunchJobError], message: str, hint: str | None) -> LaunchJobError:
-    return kind(message, hint=hint)
+def _rebuild(
+    kind: type[LaunchJobError], message: str, hint: str | None, details: tuple[str, ...]
+) -> LaunchJobError:
+    return kind(message, hint=hint, details=details)
 
 
 class UsageError(LaunchJobError):

@@ -40,7 +40,7 @@ class Provenance:
             code_digest=hashlib.sha256(job_path.read_bytes()).hexdigest(),
             git_commit=_git(folder, "rev-parse", "HEAD"),
             git_diff=(_git(folder, "diff", "HEAD") or "")[:_DIFF_CHARACTERS],
-            versions={"python": platform.python_version(), **_versions()},
+            versions=installed_versions(),
             host=platform.node(),
         )
 
@@ -49,8 +49,9 @@ class Provenance:
         return asdict(self)
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def installed_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide what a run computes."""
+    found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)

@@ -67,6 +67,8 @@ class Supervisor:
     workers: int = 0
     _attempts: int = 0
     _failures: int = 0
+    _start: str | None = None
+    _before: tuple[str, str, str | None] | None = None
 
     def run(self) -> list[WorkerResult]:
         """Train until it is done; return what each worker left.
@@ -79,18 +81,18 @@ class Supervisor:
         """
         with self.interrupts.deferred():
             while True:
-                start = self._choose_checkpoint()
+                self._start = self._choose_checkpoint()
                 self.workers = self._find_room()
-                interruption = self._attempt(start)
+                interruption = self._attempt()
                 if interruption is None:
                     return self._results()
                 self._record(interruption)
 
-    def _attempt(self, start: str | None) -> Interruption | None:
+    def _attempt(self) -> Interruption | None:
         """Train until something ends it; return what did, or None if training is done."""
         self._attempts += 1
         self._clear_requests()
-        group = TrainingGroup(self.task(self.workers, start), self.workers, self._hear)
+        group = TrainingGroup(self.task(self.workers, self._start), self.workers, self._hear)
         try:
             group.run(self.interrupts)
         except WorkersFailedError as err:
@@ -109,7 +111,9 @@ class Supervisor:
         """
         failure = err.failure
         self._failures += 1
-        if not failure.retryable:
+        before, self._before = self._before, (failure.kind, failure.message, self._start)
+        if not failure.retryable or (failure.cause == "error" and before == self._before):
+            # The same again, without a step forward in between, will not go away by itself.
             raise failure.to_error() from err
         if self._failures > self.spec.retries:
             error = failure.to_error()
@@ -120,9 +124,9 @@ class Supervisor:
             raise error from err
         return Interruption(
             cause=failure.cause,
-            message=failure.message,
+            message=failure.summary,
             counts=True,
-            where={"rank": failure.rank, "host": failure.host},
+            where={} if failure.rank is None else {"rank": failure.rank, "host": failure.host},
         )
 
     def _pause(self) -> Interruption:

@@ -153,9 +153,7 @@ class Dataset:
         return self.load.__module__
 
 
-def job(
-    *, dataset: str, epochs: int = 5, batch_size: int = 128
-) -> Callable[[Build], Build]:
+def job(*, dataset: str, epochs: int = 5, batch_size: int = 128) -> Callable[[Build], Build]:
     """Declare a job: the decorated function builds and may compile a Keras model.
 
     It returns the model, or a `Training` with callbacks beside it.

@@ -156,7 +156,7 @@ def run(args: list[str]) -> int:
     except LaunchJobError as err:
         if "--debug" in args:
             traceback.print_exc()
-        _complain(err.message, err.hint)
+        _complain(err.message, err.hint, err.details)
         return err.exit_code
     except click.ClickException as err:
         err.show()
@@ -171,9 +171,11 @@ def run(args: list[str]) -> int:
         return 1
 
 
-def _complain(message: str, hint: str | None) -> None:
+def _complain(message: str, hint: str | None, details: tuple[str, ...] = ()) -> None:
     colour = None if "NO_COLOR" not in os.environ else False
     click.secho(f"Error: {message}", fg="red", err=True, color=colour)
+    for line in details:
+        click.secho(f"    {line}", dim=True, err=True, color=colour)
     if hint:
         click.secho(f"  {hint}", err=True, color=colour)
 

@@ -90,8 +90,12 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _print_error(error: Mapping[str, Any]) -> None:
+    message = str(error["message"])
     where = f" (rank {error['rank']} on {error['host']})" if "rank" in error else ""
-    output().print(f"{error['message']}{where}", style="red", markup=False)
+    told = message.startswith("Rank ")
+    output().print(message + ("" if told else where), style="red", markup=False)
+    for line in error.get("lines", ()):
+        output().print(f"    {line}", style="dim", markup=False)
     if error.get("hint"):
         click.echo(f"  {error['hint']}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +33,8 @@ class WorkerTask:
     device: Literal["cpu", "gpu"]
     #: Threads to compute with.
     threads: int
+    #: Versions of Python and of packages that it has to compute with.
+    versions: Mapping[str, str] = field(default_factory=dict)
     #: Name of the checkpoint to go on from; None: from the beginning.
     checkpoint: str | None = None
     #: Actor that takes `Update`s from rank 0.

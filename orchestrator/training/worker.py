@@ -24,6 +24,7 @@ from orchestrator.training.fit import BEGINNING, Trained, train
 from orchestrator.training.model import build_training, distribute, plain_twin
 from orchestrator.training.pause import PausedError, sigterm_kept, told_to_end
 from orchestrator.training.task import WorkerResult, WorkerTask
+from orchestrator.training.versions import check_versions
 
 
 def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
@@ -58,6 +59,7 @@ class _Worker:
     """One worker of one run."""
 
     def __init__(self, task: WorkerTask, rank: int, workers: int) -> None:
+        check_versions(task.versions)
         self.task = task
         self.rank = rank
         self.workers = workers
