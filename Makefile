@@ -5,6 +5,8 @@ VENV    ?= .venv
 JOB     ?= lstm-mnist
 WORKERS ?= 4
 ARGS    ?=
+FAULTS  ?= 200
+SEED    ?= 1
 
 # The interpreter that .venv is made with; `make PYTHON=/path/to/python3.12 ...` names another.
 PYTHON  ?= python3.13 python3.12 python3.11 python3
@@ -14,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 BENCHMARKS := input_pipeline cli_start start training recovery checkpoints
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test check format bench lock clean
+.PHONY: help setup train test check format bench chaos lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +45,9 @@ bench: $(INSTALLED)  ## Run all benchmarks, side by side with their peers
 	@status=0; for name in $(BENCHMARKS); do \
 	  echo "== $$name"; $(BIN)/python benchmarks/$$name.py || status=$$?; \
 	done; exit $$status
+
+chaos: $(INSTALLED)  ## Strike small runs with FAULTS faults at random moments, by SEED, and judge their end
+	@$(BIN)/python tests/chaos/campaign.py --faults $(FAULTS) --seed $(SEED)
 
 lock: $(INSTALLED)  ## Write requirements.lock anew, with the newest versions pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --group dev pyproject.toml \
