@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import statistics
 import sys
 import tempfile
@@ -63,6 +64,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     isolate(sys.argv)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     kinds, missing = all_faults()
     if missing:
         print(f"Left out, since they need root: {', '.join(missing)}.")
@@ -94,7 +96,11 @@ def campaign(
         plan, order = order[:wanted], order[wanted:]
         world = World.make(folder / f"run-{number}")
         began = time.monotonic()
-        mine, wrong = strike_run(world, number, plan, chance, weights)
+        try:
+            mine, wrong = strike_run(world, number, plan, chance, weights)
+        except BaseException:
+            world.end(patience_s=0)  # The campaign itself is ended: nothing of it stays.
+            raise
         strikes += mine
         defects += [f"run {number} ({', '.join(s.fault for s in mine)}): {w}" for w in wrong]
         print(

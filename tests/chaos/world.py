@@ -160,9 +160,9 @@ class World:
                 found.append(int(process.name))
         return sorted(found)
 
-    def end(self) -> list[int]:
+    def end(self, *, patience_s: float = 20.0) -> list[int]:
         """End whatever still runs; return what had not ended by itself in time."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + patience_s
         while (left := self.processes()) and time.monotonic() < deadline:
             time.sleep(0.2)
         for pid in left:
