@@ -28,7 +28,7 @@ from verdict import complaints, named
 from world import ASKED, World, isolate
 
 #: Faults of one run.
-FAULTS_PER_RUN = 4
+FAULTS_PER_RUN = 7
 
 #: Progress so soon after a fault may still be that of the workers it has struck.
 AFTERGLOW_S = 5.0

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Room for the run, its shards and Ray's logs; a full disk is this much filled up.
 STORAGE_MB = 96
 
-EPOCHS = 60
+EPOCHS = 90
 
 JOB = f"""
 from orchestrator import job
