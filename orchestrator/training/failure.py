@@ -166,12 +166,10 @@ def _crash(log: Path) -> str | None:
 def _without_worker(error: BaseException) -> Failure:
     """Describe an attempt that failed though no worker did: Ray Train's controller is gone."""
     text = f"{type(error).__name__}: {error}"
-    found = diagnose(text)
-    if found.cause == "error":
-        found = CONTROLLER_LOST
-    return _death(
-        None, "", found, f"Ray Train failed: {_short(text)}", trace=f"{error.__class__}: {error}"
-    )
+    found, message = diagnose(text), f"Ray Train failed: {_short(text)}"
+    if "TrainController" in text or type(error).__name__ in ("ActorDiedError", "RayActorError"):
+        found, message = CONTROLLER_LOST, "Ray Train's controller has died."
+    return _death(None, "", found, message, trace=text)
 
 
 def _death(

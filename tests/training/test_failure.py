@@ -77,8 +77,16 @@ def test_crash_is_told_from_the_ranks_log(run):
 
 
 def test_without_a_worker_it_was_the_controller(run):
-    found = first_failure(run, RuntimeError("The actor is dead."))
+    died = type("ActorDiedError", (Exception,), {})
+    found = first_failure(run, died("The actor died unexpectedly.\nclass_name: TrainController"))
     assert (found.rank, found.cause, found.retryable) == (None, "controller-lost", True)
+    assert found.message == "Ray Train's controller has died."
+
+
+def test_other_troubles_of_ray_train_are_told_as_they_are(run):
+    found = first_failure(run, RuntimeError("no bundle could be placed"))
+    assert (found.rank, found.cause) == (None, "error")
+    assert "no bundle could be placed" in found.message
 
 
 def test_what_tensorflow_wraps_around_a_message_is_left_out(run):
