@@ -241,6 +241,10 @@ class RunFolder:
         """Return the log file of a rank."""
         return self.logs / f"rank-{rank:04d}.log"
 
+    def rank_logs(self) -> list[Path]:
+        """Return the log files of all ranks, in their order."""
+        return sorted(self.logs.glob("rank-*.log"))
+
     def failure(self, rank: int) -> Path:
         """Return the file in which a rank says why it failed."""
         return self.logs / f"failure-{rank:04d}.json"

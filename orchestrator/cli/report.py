@@ -41,7 +41,7 @@ def print_report(report: Report, folder: RunFolder) -> None:
     """Print a whole report."""
     _print_head(report)
     if report.error:
-        _print_error(report.error)
+        _print_error(report.error, folder)
     if report.restarts:
         _print_restarts(report.restarts)
     if report.accuracy is not None:
@@ -89,15 +89,19 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _print_error(error: Mapping[str, Any]) -> None:
-    message = str(error["message"])
-    where = f" (rank {error['rank']} on {error['host']})" if "rank" in error else ""
-    told = message.startswith("Rank ")
-    output().print(message + ("" if told else where), style="red", markup=False)
+def _print_error(error: Mapping[str, Any], folder: RunFolder) -> None:
+    """Print what happened, to whom, where in the code, what to do, and where the logs are."""
+    message, rank = str(error["message"]), error.get("rank")
+    output().print(message, style="red", markup=False)
     for line in error.get("lines", ()):
         output().print(f"    {line}", style="dim", markup=False)
     if error.get("hint"):
         click.echo(f"  {error['hint']}")
+    if error.get("cause"):
+        click.echo(f"Cause   {error['cause']}")
+    if rank is not None:
+        click.echo(f"First   rank {rank} on {error['host']}")
+    click.echo(f"Logs    {folder.logs if rank is None else folder.rank_log(rank)}")
 
 
 def _print_restarts(restarts: Sequence[Mapping[str, Any]]) -> None:

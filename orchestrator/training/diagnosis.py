@@ -20,6 +20,8 @@ class Diagnosis:
     retryable: bool
     #: What to do about it, if that is known.
     hint: str | None = None
+    #: Name of the class of `orchestrator.errors` that it is reported as.
+    error: str = "RunFailedError"
 
 
 #: The others fail because this one has; it never tells the cause.
@@ -41,9 +43,27 @@ OUT_OF_MEMORY = Diagnosis(
     retryable=True,
     hint="Use a smaller --batch-size, a smaller model, or fewer workers on one host.",
 )
+UNRESPONSIVE = Diagnosis(
+    cause="unresponsive",
+    retryable=True,
+    hint="Its process was stopped, or its host is overloaded or cut off.",
+)
+COLLATERAL = Diagnosis(
+    cause=PEER_GONE,
+    retryable=True,
+    hint="If all hosts are well, look for a firewall: workers talk to each other on any port.",
+)
 CONTROLLER_LOST = Diagnosis(cause="controller-lost", retryable=True)
 
 _TABLE: tuple[tuple[str, Diagnosis], ...] = (
+    # First, since it quotes what the other rank died of.
+    (
+        (
+            r"from remote target|Error reported from /job|stopped sending heartbeats"
+            r"|cluster check alive failed|^(Cancelled|Aborted|DeadlineExceeded)Error: "
+        ),
+        COLLATERAL,
+    ),
     (r"became NaN or infinite", NAN),
     (
         r"has other versions than",
@@ -59,14 +79,16 @@ _TABLE: tuple[tuple[str, Diagnosis], ...] = (
             cause="storage-full",
             retryable=True,
             hint="Free some space or name another folder with --storage.",
+            error="UnavailableError",
         ),
     ),
     (
-        r"\.arrow can't be used",
+        r"\.arrow can't be used|manifest\.json is missing or damaged",
         Diagnosis(
             cause="shards-gone",
             retryable=True,
             hint="Remove the prepared dataset's folder; the next run prepares it anew.",
+            error="UnavailableError",
         ),
     ),
     (
@@ -77,7 +99,7 @@ _TABLE: tuple[tuple[str, Diagnosis], ...] = (
         OUT_OF_MEMORY,
     ),
     (
-        r"CUDA_ERROR_NO_DEVICE|no CUDA-capable device|no GPU was found|Could not satisfy.*GPU",
+        r"CUDA_ERROR_NO_DEVICE|no CUDA-capable device|sees no GPU|Could not satisfy.*GPU",
         Diagnosis(
             cause="no-gpu",
             retryable=False,
@@ -99,7 +121,7 @@ _TABLE: tuple[tuple[str, Diagnosis], ...] = (
             r"|DeadlineExceededError|CoordinationServiceError|tasks? (are|is) unhealthy"
             r"|Collective instance expected"
         ),
-        Diagnosis(cause=PEER_GONE, retryable=True),
+        COLLATERAL,
     ),
     (
         r"Read-only file system|Stale file handle|Input/output error|Can't use ",
@@ -107,8 +129,15 @@ _TABLE: tuple[tuple[str, Diagnosis], ...] = (
             cause="storage",
             retryable=True,
             hint="Look whether the storage is mounted and can be written on that host.",
+            error="UnavailableError",
         ),
     ),
+)
+
+#: A Python exception that TensorFlow quotes: raised by what feeds it, or what it calls back.
+_QUOTED = re.compile(
+    r"(?P<trace>Traceback \(most recent call last\):\n(?:\s*\n|[ \t]+.*\n)*"
+    r"(?P<kind>[A-Za-z_][\w.]*): (?P<message>.*))"
 )
 
 
@@ -132,8 +161,32 @@ def diagnose_death(text: str) -> Diagnosis:
     """
     if diagnose(text) is OUT_OF_MEMORY:
         return OUT_OF_MEMORY
+    if "health check has been hanging" in text:
+        return UNRESPONSIVE
     if re.search(
         r"node (was|has been|is) (marked )?(dead|terminated)|node (has )?died|NodeDied", text
     ):
         return HOST_LOST
     return KILLED
+
+
+def unwrap(message: str) -> tuple[str, str, str] | None:
+    """Return the Python exception that a message of TensorFlow's quotes, if it quotes one.
+
+    What feeds TensorFlow raises in Python; TensorFlow then raises an error of its own, whose type
+    says nothing.
+
+    Returns:
+        Its type, with the module unless that is Python's own, its message and its traceback.
+    """
+    quoted = list(_QUOTED.finditer(message))  # What an exception was raised from comes before it.
+    last = quoted[-1] if quoted else None
+    return (last["kind"], last["message"], last["trace"]) if last else None
+
+
+def lost_peer(message: str) -> int | None:
+    """Return the rank that a survivor's message names as gone, if it names one."""
+    found = re.search(
+        r"(?:remote target|Error reported from|alive failed,)\s*/job:worker/\S*task:(\d+)", message
+    )
+    return int(found[1]) if found else None

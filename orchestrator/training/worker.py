@@ -13,14 +13,16 @@ from typing import Any
 from orchestrator.catalog import Job, Training, load_entry
 from orchestrator.data.batches import StepReader, evaluation_batches
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
+from orchestrator.errors import LaunchJobError, RunFailedError
 from orchestrator.storage import write_json
 from orchestrator.tally import Tally
 from orchestrator.training.callbacks import News
 from orchestrator.training.checkpoint import CheckpointStore
 from orchestrator.training.evaluation import evaluate
-from orchestrator.training.failure import Failure
+from orchestrator.training.failure import Failure, RankFailedError
 from orchestrator.training.feed import features_of
 from orchestrator.training.fit import BEGINNING, Trained, train
+from orchestrator.training.last_words import introduction
 from orchestrator.training.model import build_training, distribute, plain_twin
 from orchestrator.training.pause import PausedError, sigterm_kept, told_to_end
 from orchestrator.training.task import WorkerResult, WorkerTask
@@ -39,20 +41,19 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
         RankFailedError: Whatever went wrong is written to the run's folder.
     """
     _log_to(task.run.rank_log(rank))
+    print(introduction(rank), flush=True)
     try:
         _Worker(task, rank, workers).run()
     except PausedError:
         return
     except BaseException as err:  # noqa: BLE001 - its account is raised in its place
         failure = Failure.of(err, rank=rank)
-        failure.write(task.run)
+        # Where the storage is full, the exception carries the account alone.
+        with contextlib.suppress(LaunchJobError):
+            failure.write(task.run)
         # Whoever unpickled an error of TensorFlow's would import TensorFlow: the controller and
         # the driver, in the seconds in which they have to start the next attempt.
-        raise RankFailedError(f"{failure.kind}: {failure.message}") from None
-
-
-class RankFailedError(Exception):
-    """A worker failed; its failure file tells how."""
+        raise RankFailedError(failure) from None
 
 
 class _Worker:
@@ -75,6 +76,8 @@ class _Worker:
 
         with self._phase("start"):
             _set_up_tensorflow(self.task.threads, deterministic=self._deterministic)
+            if self.task.device == "gpu":
+                _check_gpu()
             with sigterm_kept():
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
             keras.utils.set_random_seed(self.task.spec.seed % 2**32)
@@ -167,6 +170,18 @@ def _set_up_tensorflow(threads: int, *, deterministic: bool) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def _check_gpu() -> None:
+    """Refuse to compute on the CPU where a GPU was promised: TensorFlow would do so in silence.
+
+    Raises:
+        RunFailedError: TensorFlow has no GPU.
+    """
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        raise RunFailedError(f"TensorFlow sees no GPU on {socket.gethostname()}.")
 
 
 def _log_to(path: Path) -> None:

@@ -117,7 +117,8 @@ def test_report_has_everything_a_person_asks_for(view):
 
 def test_report_of_a_failed_run_names_the_rank_and_the_mend(view):
     text = lines(view("report", FAILED))
-    assert "Input [3] is wrong. (rank 1 on here)" in text
+    assert "Input [3] is wrong." in text
+    assert "First rank 1 on here" in text
     assert "Mend it." in text
     assert "Test" not in text
 
