@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.terminal import print_json
 from orchestrator.cluster.embedded import Machine
-from orchestrator.launcher import Request
+from orchestrator.request import Request
 
 
 def print_plan(request: Request, output: str) -> None:

@@ -44,7 +44,7 @@ def resume(
     """
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.cli.run import follow
-    from orchestrator.launcher import prepare_resumption
+    from orchestrator.request import prepare_resumption
 
     observer = TerminalProgress(verbose=verbose)
     least, most = workers or (None, None)

@@ -22,7 +22,7 @@ from orchestrator.storage import RunFolder, Storage, storage_errors
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.launcher import Request
+    from orchestrator.request import Request
 
 #: Options of every run, in the order of the help.
 _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -192,7 +192,7 @@ def _run(
     **options: Any,
 ) -> None:
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.launcher import prepare_request
+    from orchestrator.request import prepare_request
 
     observer = TerminalProgress(verbose=verbose)
     least, most = workers

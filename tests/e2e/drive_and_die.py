@@ -7,8 +7,9 @@ import os
 import sys
 
 from orchestrator.driver import Driver
-from orchestrator.launcher import launch, prepare_resumption, run_request
+from orchestrator.launcher import launch, run_request
 from orchestrator.observer import Observer
+from orchestrator.request import prepare_resumption
 from orchestrator.results.report import Report
 from orchestrator.results.tables import ResultsStore
 from orchestrator.storage import Storage
