@@ -1,9 +1,10 @@
-"""Import TensorFlow once a node, fork once a worker.
+"""Import TensorFlow and Ray once a node, fork once a worker.
 
-Importing TensorFlow and Keras takes seconds of processor time in every process. This server
-imports them once, while Ray is still starting, and then forks a ready process for each worker that
-Ray asks for. Ray starts its workers through `forkclient.py` (a runtime environment's
-`py_executable`), which hands arguments, environment and file descriptors over to here.
+Importing TensorFlow and Keras takes seconds of processor time in every process, and importing Ray
+Train takes another. This server imports them once, TensorFlow while Ray is still starting, and then
+forks a ready process for each worker that Ray asks for. Ray starts its workers through
+`forkclient.py` (a runtime environment's `py_executable`), which hands arguments, environment and
+file descriptors over to here.
 
 Forking is safe only as long as no thread of the server holds a lock and no device was touched: it
 imports modules and does nothing with them. (Of the threads that imports start, NumPy's are turned
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import random
@@ -31,8 +33,7 @@ from typing import Any, NoReturn
 
 from orchestrator.cluster import forkclient
 
-#: What a worker needs and is slow to import. Not Ray: its settings are read from the environment
-#: when it is imported, and each worker's environment is its own. But what Ray imports may be here.
+#: What a worker needs and is slow to import, and what Ray imports.
 PRELOAD = (
     "tensorflow",
     "keras",
@@ -43,9 +44,24 @@ PRELOAD = (
     "msgpack",
     "pyarrow.dataset",
     "pyarrow.fs",
-    "pydantic",
+    "pyarrow.json",
+    "pydantic.v1",
+    "tensorflow.summary",
     "yaml",
 )
+
+#: What is imported with the environment of the first worker: Ray's core reads its settings, and
+#: which job and raylet it belongs to, when it is imported.
+PRELOAD_RAY = (
+    "ray.train.v2.api.data_parallel_trainer",
+    "ray.tune",
+    "ray._private.arrow_serialization",
+    "orchestrator.training.backend",
+    "orchestrator.training.entry",
+)
+
+#: What Ray's core reads once, from the environment that it finds first.
+_RAY_IDENTITY = ("RAY_JOB_ID", "RAY_RAYLET_PID")
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
@@ -70,6 +86,8 @@ class ForkServer:
         self._listener.bind(address)
         self._listener.listen(64)
         self._workers: dict[int, _Worker] = {}
+        #: What Ray was imported for; None before.
+        self._ray: dict[str, str | None] | None = None
         self._selector = selectors.DefaultSelector()
         # A child's end wakes the selector through this pipe.
         self._wake_read, wake_write = os.pipe()
@@ -92,6 +110,11 @@ class ForkServer:
         except (OSError, ValueError):
             client.close()
             return
+        if not self._import_ray(request["env"]):
+            client.close()
+            for fd in fds:
+                os.close(fd)
+            return
         server = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -102,6 +125,27 @@ class ForkServer:
         self._workers[pid] = _Worker(pid=pid, client=client)
         client.sendall(struct.pack("!i", pid))
         self._selector.register(client, selectors.EVENT_READ, self._client_gone)
+
+    def _import_ray(self, env: dict[str, str]) -> bool:
+        """Have Ray imported for the job and the raylet of this environment.
+
+        Returns:
+            False if it was imported for others; the client then starts its process by itself. An
+            embedded Ray has one of each.
+        """
+        belongs = {name: env.get(name) for name in _RAY_IDENTITY}
+        if self._ray is None:
+            self._ray = belongs
+            own = dict(os.environ)
+            os.environ.update(env)
+            for module in PRELOAD_RAY:
+                __import__(module)
+            os.environ.clear()
+            os.environ.update(own)
+            # Collecting garbage would write to every page that is shared with the forked processes.
+            gc.collect()
+            gc.freeze()
+        return self._ray == belongs
 
     def _client_gone(self, client: socket.socket) -> None:
         """Kill the worker whose client was killed: Ray believes that it is gone."""

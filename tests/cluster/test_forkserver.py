@@ -15,13 +15,17 @@ from orchestrator.cluster import forkclient
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: A server that imports nothing, so that these tests don't wait for TensorFlow.
+#: A server that imports little, so that these tests don't wait for TensorFlow.
 SERVER = """
 import json, sys
 from orchestrator.cluster import forkserver
 forkserver.PRELOAD = ("fractions",)
+forkserver.PRELOAD_RAY = ("stands_for_ray",)
 forkserver.main(**json.loads(sys.argv[1]))
 """
+
+#: Reads the environment when it is imported, as Ray's core does.
+STANDS_FOR_RAY = "import os\nraylet = os.environ.get('RAY_RAYLET_PID')\n"
 
 
 def _request(address, *, parent):
@@ -31,9 +35,10 @@ def _request(address, *, parent):
 @pytest.fixture
 def server(tmp_path):
     address = tmp_path / "fork.sock"
+    (tmp_path / "stands_for_ray.py").write_text(STANDS_FOR_RAY)
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER, _request(address, parent=os.getpid())],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
     )
     while not address.exists():
         assert process.poll() is None
@@ -95,6 +100,31 @@ def test_runs_the_script_with_the_clients_surroundings(client, tmp_path):
     out, err = client(path, "a", "b", cwd=tmp_path, env=env).communicate(timeout=30)
     assert out == f"True ['a', 'b'] {tmp_path} here\n"
     assert err == "to stderr\n"
+
+
+RAYLET = "import stands_for_ray\nprint(stands_for_ray.raylet)\n"
+
+
+def in_raylet(pid):
+    return {"PATH": os.environ["PATH"], "RAY_JOB_ID": "01000000", "RAY_RAYLET_PID": pid}
+
+
+def test_ray_is_imported_once_for_the_raylet_that_asks(client, tmp_path):
+    path = script(tmp_path, "import sys\nprint('stands_for_ray' in sys.modules)\n" + RAYLET)
+    for _ in range(2):
+        out, err = client(path, env=in_raylet("77")).communicate(timeout=30)
+        assert (out, err) == ("True\n77\n", "")
+
+
+def test_another_raylets_process_is_not_forked(client, tmp_path):
+    path = script(tmp_path, RAYLET)
+    assert client(path, env=in_raylet("77")).communicate(timeout=30)[0] == "77\n"
+    out, err = client(path, env=in_raylet("78")).communicate(timeout=30)
+    assert out == "78\n"
+    assert "starting without it" in err
+    # The server is still there for the first.
+    out, err = client(path, env=in_raylet("77")).communicate(timeout=30)
+    assert (out, err) == ("77\n", "")
 
 
 @pytest.mark.parametrize(("end", "code"), [("sys.exit(7)", 7), ("pass", 0), ("1 / 0", 1)])

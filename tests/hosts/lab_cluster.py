@@ -93,17 +93,27 @@ class Going:
     def __init__(self, command: list[str]) -> None:
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._said: list[str] = []
+        self._printed: list[str] = []
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        # Both are read all the time: who writes into a full pipe waits for ever.
+        both = (self._hear, self._read)
+        self._listeners = [threading.Thread(target=listen, daemon=True) for listen in both]
+        for listener in self._listeners:
+            listener.start()
 
-    def _listen(self) -> None:
+    def _hear(self) -> None:
         assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._lines.put(line)
+        with self._process.stderr as said:
+            for line in said:
+                self._lines.put(line)
         self._lines.put(None)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as printed:
+            self._printed.append(printed.read())
 
     def await_line(self, part: str, *, timeout: float = 120) -> str:
         """Wait until it says something; return the line."""
@@ -121,15 +131,12 @@ class Going:
     def drop(self) -> str:
         """End the command if it hasn't ended; return what it printed."""
         self._process.kill()
-        self._listener.join()
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        with self._process.stdout as out, self._process.stderr:
-            printed = out.read()
         self._process.wait()
+        for listener in self._listeners:
+            listener.join()
         while (line := self._lines.get()) is not None:
             self._said.append(line)
-        return printed
+        return "".join(self._printed)
 
     def end(self, code: int = 0, *, timeout: float = 200) -> tuple[str, str]:
         """Wait for its end; return what it printed and what it said."""
