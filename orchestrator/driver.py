@@ -24,7 +24,7 @@ from orchestrator.results.report import Report, request_fields, score_fields
 from orchestrator.results.tables import ResultsStore
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage, read_json, write_json
+from orchestrator.storage import AttemptFolder, RunFolder, Storage, read_json, write_json
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
 from orchestrator.training.checkpoint import CheckpointStore, place_of
@@ -171,7 +171,9 @@ class Driver:
             folder=self.folder,
             place=self.place,
             device=device,
-            task=lambda workers, start: self._task(prepared, device, workers, start),
+            task=lambda attempt, workers, start: self._task(
+                prepared, device, attempt, workers, start
+            ),
             restart=self.restart,
             interrupts=self.interrupts,
             observer=self.observer,
@@ -201,6 +203,7 @@ class Driver:
         self,
         prepared: PreparedDataset,
         device: Literal["cpu", "gpu"],
+        attempt: AttemptFolder,
         workers: int,
         start: str | None,
     ) -> WorkerTask:
@@ -208,7 +211,7 @@ class Driver:
             spec=self.spec,
             job_path=self.job.path,
             dataset=prepared.folder,
-            run=self.folder,
+            attempt=attempt,
             device=device,
             threads=self.place.threads(workers),
             versions=self._fields["versions"],

@@ -84,6 +84,19 @@ def read_json(path: Path) -> Any:
         raise UnavailableError(f"{path} is damaged: {err}.") from err
 
 
+def leave_request(path: Path, *, by: str) -> None:
+    """Leave a request where it is looked for, such as a run's `stop_request`.
+
+    Args:
+        path: Where.
+        by: Who or what asks.
+
+    Raises:
+        UnavailableError: The storage can't be written.
+    """
+    write_json(path, {"by": by, "time": datetime.now(UTC).isoformat()})
+
+
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn an operating system's error about storage into one that names the path.
@@ -141,6 +154,50 @@ def sync_folder(path: Path) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttemptFolder:
+    """What one group of workers leaves, and is asked, apart from those before and after it.
+
+    A worker that its driver has given up, behind a network that is cut, may still write: it writes
+    where nobody looks any more.
+    """
+
+    #: The run that the attempt belongs to.
+    run: RunFolder
+    #: Number of the attempt, from 1.
+    number: int
+
+    @property
+    def path(self) -> Path:
+        """The attempt's own folder."""
+        return self.run.path / "attempts" / f"{self.number:04d}"
+
+    @property
+    def resize_request(self) -> Path:
+        """There if the workers are to pause, so that another number of them goes on."""
+        return self.path / "resize.json"
+
+    def preemption(self, rank: int) -> Path:
+        """Return the file in which a rank says that it was told to end."""
+        return self.path / f"preempted-{rank:04d}.json"
+
+    def preemptions(self) -> list[Path]:
+        """Return the files of all ranks that were told to end, in the order of the ranks."""
+        return sorted(self.path.glob("preempted-*.json"))
+
+    def failure(self, rank: int) -> Path:
+        """Return the file in which a rank says why it failed."""
+        return self.path / f"failure-{rank:04d}.json"
+
+    def failures(self) -> list[Path]:
+        """Return the files of all ranks that failed, in the order of the ranks."""
+        return sorted(self.path.glob("failure-*.json"))
+
+    def result(self, rank: int) -> Path:
+        """Return the file of what a rank did and counted; it is there when the rank is done."""
+        return self.path / f"result-{rank:04d}.json"
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFolder:
     """Every path of one run."""
 
@@ -185,37 +242,25 @@ class RunFolder:
     @property
     def stop_request(self) -> Path:
         """There if the run is to stop."""
-        return self.path / "requests" / "stop.json"
+        return self.path / "stop.json"
 
-    @property
-    def resize_request(self) -> Path:
-        """There if the run's workers are to pause, so that another number of them goes on."""
-        return self.path / "requests" / "resize.json"
+    def attempt(self, number: int) -> AttemptFolder:
+        """Return the folder of an attempt."""
+        return AttemptFolder(run=self, number=number)
 
-    def request(self, path: Path, *, by: str) -> None:
-        """Leave a request, such as `stop_request`.
-
-        Args:
-            path: Which one.
-            by: Who or what asks.
+    def new_attempt(self) -> AttemptFolder:
+        """Make the folder of the next attempt.
 
         Raises:
             UnavailableError: The storage can't be written.
         """
-        write_json(path, {"by": by, "time": datetime.now(UTC).isoformat()})
-
-    def preemption(self, rank: int) -> Path:
-        """Return the file in which a rank says that it was told to end."""
-        return self.path / "requests" / f"preempted-{rank:04d}.json"
-
-    def preemptions(self) -> list[Path]:
-        """Return the files of all ranks that were told to end, in the order of the ranks."""
-        return sorted((self.path / "requests").glob("preempted-*.json"))
-
-    @property
-    def tallies(self) -> Path:
-        """Folder of what each worker counted over its test rows."""
-        return self.path / "evaluation"
+        attempts = self.path / "attempts"
+        with storage_errors(attempts):
+            attempts.mkdir(parents=True, exist_ok=True)
+            last = max((int(p.name) for p in attempts.iterdir() if p.name.isdigit()), default=0)
+            attempt = self.attempt(last + 1)
+            attempt.path.mkdir()
+        return attempt
 
     @property
     def tensorboard(self) -> Path:
@@ -244,18 +289,6 @@ class RunFolder:
     def rank_logs(self) -> list[Path]:
         """Return the log files of all ranks, in their order."""
         return sorted(self.logs.glob("rank-*.log"))
-
-    def failure(self, rank: int) -> Path:
-        """Return the file in which a rank says why it failed."""
-        return self.logs / f"failure-{rank:04d}.json"
-
-    def failures(self) -> list[Path]:
-        """Return the files of all ranks that failed, in the order of the ranks."""
-        return sorted(self.logs.glob("failure-*.json"))
-
-    def tally(self, rank: int) -> Path:
-        """Return the file of what a rank counted."""
-        return self.tallies / f"rank-{rank:04d}.json"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,8 @@ from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
 from orchestrator.place import Place, await_room
 from orchestrator.spec import RunSpec
-from orchestrator.storage import RunFolder, read_json
+from orchestrator.storage import AttemptFolder, RunFolder, leave_request, read_json
 from orchestrator.training.checkpoint import CheckpointStore, place_of
-from orchestrator.training.failure import clear_failures
 from orchestrator.training.group import TrainingGroup, WorkersFailedError
 from orchestrator.training.monitor import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
@@ -53,8 +52,8 @@ class Supervisor:
     place: Place
     #: What they compute on.
     device: Literal["cpu", "gpu"]
-    #: Returns what a number of workers is told that goes on from a checkpoint.
-    task: Callable[[int, str | None], WorkerTask]
+    #: Returns what the workers of an attempt are told: so many, that go on from a checkpoint.
+    task: Callable[[AttemptFolder, int, str | None], WorkerTask]
     #: Whether to start anew if no checkpoint is whole.
     restart: bool
     #: Signals of this process.
@@ -65,7 +64,7 @@ class Supervisor:
     hear: Callable[[Update], None]
     #: Workers of the attempt that is going on, or was the last.
     workers: int = 0
-    _attempts: int = 0
+    _attempt: AttemptFolder = field(init=False)
     _failures: int = 0
     _start: str | None = None
     _before: tuple[str, str, str | None] | None = None
@@ -83,21 +82,21 @@ class Supervisor:
             while True:
                 self._start = self._choose_checkpoint()
                 self.workers = self._find_room()
-                interruption = self._attempt()
+                self._attempt = self.folder.new_attempt()
+                interruption = self._go_on()
                 if interruption is None:
                     return self._results()
                 self._record(interruption)
 
-    def _attempt(self) -> Interruption | None:
+    def _go_on(self) -> Interruption | None:
         """Train until something ends it; return what did, or None if training is done."""
-        self._attempts += 1
-        self._clear_requests()
-        group = TrainingGroup(self.task(self.workers, self._start), self.workers, self._hear)
+        task = self.task(self._attempt, self.workers, self._start)
+        group = TrainingGroup(task, self.workers, self._hear)
         try:
             group.run(self.interrupts)
         except WorkersFailedError as err:
             return self._judge(err)
-        if all(path.exists() for path in self._tallies()):
+        if all(path.exists() for path in self._result_files()):
             return None
         if self.folder.stop_request.exists():
             raise StoppedError("Stopped.")
@@ -131,7 +130,7 @@ class Supervisor:
 
     def _pause(self) -> Interruption:
         """Return why workers paused, none of which has failed."""
-        for path in self.folder.preemptions():
+        for path in self._attempt.preemptions():
             rank, host = int(path.stem.rpartition("-")[2]), read_json(path)["host"]
             return Interruption(
                 cause="preempted",
@@ -148,7 +147,7 @@ class Supervisor:
         newest = CheckpointStore(folder=self.folder.checkpoints).newest(on_damaged=lambda _: None)
         EventLog(path=self.folder.events).append(
             "restart",
-            attempt=self._attempts,
+            attempt=self._attempt.number,
             cause=interruption.cause,
             message=interruption.message,
             workers=self.workers,
@@ -203,20 +202,10 @@ class Supervisor:
         wants_more = update.kind == "checkpoint" and self.workers < self.spec.workers
         # Others may have ended, or nodes have joined, since this attempt began.
         if wants_more and self.place.spare(self.device) > 0:
-            self.folder.request(self.folder.resize_request, by="room for more workers")
+            leave_request(self._attempt.resize_request, by="room for more workers")
 
-    def _clear_requests(self) -> None:
-        clear_failures(self.folder)
-        stale: list[Path] = [
-            self.folder.resize_request,
-            *self.folder.preemptions(),
-            *self.folder.tallies.glob("rank-*.json"),
-        ]
-        for path in stale:
-            path.unlink(missing_ok=True)
-
-    def _tallies(self) -> list[Path]:
-        return [self.folder.tally(rank) for rank in range(self.workers)]
+    def _result_files(self) -> list[Path]:
+        return [self._attempt.result(rank) for rank in range(self.workers)]
 
     def _results(self) -> list[WorkerResult]:
-        return [WorkerResult.read(path) for path in self._tallies()]
+        return [WorkerResult.read(path) for path in self._result_files()]

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.storage import Storage, new_folder, read_json, write_atomic, write_json
+from orchestrator.storage import (
+    RunFolder,
+    Storage,
+    new_folder,
+    read_json,
+    write_atomic,
+    write_json,
+)
 
 
 def test_file_is_replaced_whole(tmp_path):
@@ -152,3 +159,14 @@ def test_unwritable_storage(tmp_path):
 def test_probe_of_a_writable_storage_leaves_nothing_in_it(tmp_path):
     Storage(path=tmp_path / "new").check_writable()
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_each_attempt_has_a_folder_that_none_before_it_writes_to(tmp_path):
+    run = RunFolder(path=tmp_path / "run")
+    first = run.new_attempt()
+    second = RunFolder(path=tmp_path / "run").new_attempt()
+    write_json(first.result(0), {"rank": 0})
+    write_json(first.failure(1), {"rank": 1})
+    assert (first.number, second.number) == (1, 2)
+    assert not second.result(0).exists()
+    assert second.failures() == []

@@ -9,7 +9,7 @@ from orchestrator.cli.terminal import chatter
 from orchestrator.errors import UsageError
 from orchestrator.events import EventLog
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage import Storage, leave_request
 
 
 @click.command(epilog="\b\nExamples:\n  launch-job stop latest\n  launch-job stop 4f2a1c")
@@ -24,7 +24,7 @@ def stop(run: str, storage: Storage) -> None:
         raise UsageError(
             f"Run {folder.run_id} is not going on.", hint="`launch-job ls` shows how it ended."
         )
-    folder.request(folder.stop_request, by="launch-job stop")
+    leave_request(folder.stop_request, by="launch-job stop")
     chatter().print(f"Run {folder.run_id} is told to stop.", markup=False)
     with chatter().status("Waiting for its checkpoint …"):
         await_end(folder)

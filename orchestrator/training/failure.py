@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from orchestrator import errors
-from orchestrator.storage import RunFolder, read_json, write_json
+from orchestrator.storage import AttemptFolder, RunFolder, read_json, write_json
 from orchestrator.training.diagnosis import (
     CONTROLLER_LOST,
     KILLED,
@@ -96,10 +96,10 @@ class Failure:
             trace=trace,
         )
 
-    def write(self, run: RunFolder) -> None:
-        """Write it to the run's folder."""
+    def write(self, attempt: AttemptFolder) -> None:
+        """Write it to the attempt's folder."""
         assert self.rank is not None
-        write_json(run.failure(self.rank), asdict(self))
+        write_json(attempt.failure(self.rank), asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> Failure:
@@ -146,18 +146,19 @@ class RankFailedError(Exception):
         return f"{self.failure.kind}: {self.failure.message}"
 
 
-def first_failure(run: RunFolder, error: BaseException) -> Failure:
+def first_failure(attempt: AttemptFolder, error: BaseException) -> Failure:
     """Return the failure that came first.
 
     One whose cause is known goes before a rank that vanished, and that before exceptions that may
     well be its consequence; ranks that say they lost another come last.
 
     Args:
-        run: The run, in whose folder workers wrote theirs.
+        attempt: The attempt, in whose folder workers wrote theirs.
         error: What Ray Train's `fit` raised.
     """
+    run = attempt.run
     deaths: Mapping[int, BaseException] = getattr(error, "worker_failures", {})
-    told = {failure.rank: failure for failure in map(Failure.read, run.failures())}
+    told = {failure.rank: failure for failure in map(Failure.read, attempt.failures())}
     vanished = []
     for rank, death in sorted(deaths.items()):
         if rank in told:
@@ -180,12 +181,6 @@ def first_failure(run: RunFolder, error: BaseException) -> Failure:
     ]
     first = found[0] if found else _without_worker(run, error)
     return first if first.rank is None else replace(first, log=str(run.rank_log(first.rank)))
-
-
-def clear_failures(run: RunFolder) -> None:
-    """Forget the failures of an earlier attempt."""
-    for path in run.failures():
-        path.unlink()
 
 
 def _vanished(run: RunFolder, rank: int, death: BaseException) -> Failure:

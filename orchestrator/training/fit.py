@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.catalog.definition import Training
 from orchestrator.data.batches import StepReader
 from orchestrator.errors import RunFailedError
-from orchestrator.storage import RunFolder
+from orchestrator.storage import AttemptFolder, RunFolder
 from orchestrator.training.callbacks import Checkpoints, News, Position
 from orchestrator.training.checkpoint import Checkpoint, CheckpointStore
 from orchestrator.training.checkpoint_writer import CheckpointWriter
@@ -46,7 +46,7 @@ def train(
     training: Training,
     strategy: tf.distribute.Strategy,
     reader: StepReader,
-    run: RunFolder,
+    attempt: AttemptFolder,
     *,
     news: News,
     start: Checkpoint = BEGINNING,
@@ -59,7 +59,7 @@ def train(
         training: The model, compiled, with its variables, under the strategy; and its callbacks.
         strategy: What distributes it.
         reader: This worker's rows, and the plan.
-        run: Where checkpoints and TensorBoard's files go, and where a pause is requested.
+        attempt: Where a pause is requested; checkpoints and TensorBoard's files go to its run.
         news: Where progress is told.
         start: Where it begins.
         checkpoint_every: Steps of an epoch between checkpoints; None: one at the end of each.
@@ -71,7 +71,8 @@ def train(
         UnavailableError: The storage can't be written, or a shard can't be read.
     """
     model, plan, chief = training.model, reader.plan, reader.worker == 0
-    wish = PauseWish(run, rank=reader.worker)
+    run = attempt.run
+    wish = PauseWish(attempt, rank=reader.worker)
     store = CheckpointStore(folder=run.checkpoints, keep=keep)
     callbacks = list(training.callbacks)
     with strategy.scope(), wish.heeded():

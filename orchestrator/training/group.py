@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.errors import StoppedError
 from orchestrator.interrupts import Interrupts
+from orchestrator.storage import leave_request
 from orchestrator.training.failure import Failure, first_failure
 from orchestrator.training.monitor import Monitor, Update
 from orchestrator.training.task import WorkerTask
@@ -54,8 +55,8 @@ class TrainingGroup:
         # News may be lost with the mailbox; training goes on without, and tells what was done.
         self._monitor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Monitor).remote()
         self._trainer = _trainer(task, workers, self._monitor)
-        self._run = task.run
-        self._results = [task.run.tally(rank) for rank in range(workers)]
+        self._attempt = task.attempt
+        self._results = [task.attempt.result(rank) for rank in range(workers)]
         self._training = False
         self._error: BaseException | None = None
 
@@ -91,12 +92,13 @@ class TrainingGroup:
                 if now > ended_by:
                     return
         if self._error is not None and not all(path.exists() for path in self._results):
-            raise WorkersFailedError(first_failure(self._run, self._error)) from self._error
+            raise WorkersFailedError(first_failure(self._attempt, self._error)) from self._error
 
     def _wants_to_stop(self, interrupts: Interrupts) -> bool:
-        asked = self._run.stop_request.exists()
+        stop_request = self._attempt.run.stop_request
+        asked = stop_request.exists()
         if interrupts.noted is not None and not asked:
-            self._run.request(self._run.stop_request, by=interrupts.noted)
+            leave_request(stop_request, by=interrupts.noted)
             asked = True
         return asked
 

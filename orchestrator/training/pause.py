@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from orchestrator.storage import RunFolder
+from orchestrator.storage import AttemptFolder
 
 #: More than any C library's `struct sigaction` takes (152 on Linux).
 _SIGACTION_BYTES = 1024
@@ -76,12 +76,12 @@ class PauseWish:
     """Whether this worker wishes to pause.
 
     Args:
-        run: The run, in whose folder a pause is requested.
+        attempt: The attempt, in whose folder or whose run's a pause is requested.
         rank: Rank of this worker; the first one looks for requests.
     """
 
-    def __init__(self, run: RunFolder, *, rank: int) -> None:
-        self._requests = (run.stop_request, run.resize_request) if rank == 0 else ()
+    def __init__(self, attempt: AttemptFolder, *, rank: int) -> None:
+        self._requests = (attempt.run.stop_request, attempt.resize_request) if rank == 0 else ()
 
     def __call__(self) -> bool:
         """Return whether it does now."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.spec import RunSpec
-from orchestrator.storage import RunFolder, read_json, write_json
+from orchestrator.storage import AttemptFolder, RunFolder, read_json, write_json
 from orchestrator.tally import Tally
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerTask:
-    """Everything that all workers of a run are told."""
+    """Everything that all workers of an attempt are told."""
 
     #: The run, as it was asked for.
     spec: RunSpec
@@ -27,8 +27,8 @@ class WorkerTask:
     job_path: Path
     #: Folder of the prepared dataset.
     dataset: Path
-    #: Folder of the run.
-    run: RunFolder
+    #: The attempt, and with it the run.
+    attempt: AttemptFolder
     #: What to compute on.
     device: Literal["cpu", "gpu"]
     #: Threads to compute with.
@@ -39,6 +39,11 @@ class WorkerTask:
     checkpoint: str | None = None
     #: Actor that takes `Update`s from rank 0.
     monitor: ActorHandle[Any] | None = None
+
+    @property
+    def run(self) -> RunFolder:
+        """Folder of the run."""
+        return self.attempt.run
 
     def plan(self, manifest: Manifest, *, workers: int) -> TrainingPlan:
         """Return the plan of this run on a number of workers."""
@@ -68,10 +73,10 @@ class WorkerResult:
     #: Tally of each of its streams of the test split.
     tallies: Mapping[int, Tally]
 
-    def write(self, run: RunFolder) -> None:
-        """Write it to the run's folder."""
+    def write(self, attempt: AttemptFolder) -> None:
+        """Write it to the attempt's folder."""
         tallies = {str(stream): tally.to_dict() for stream, tally in self.tallies.items()}
-        write_json(run.tally(self.rank), {**asdict(self), "tallies": tallies})
+        write_json(attempt.result(self.rank), {**asdict(self), "tallies": tallies})
 
     @classmethod
     def read(cls, path: Path) -> WorkerResult:

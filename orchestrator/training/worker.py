@@ -30,7 +30,7 @@ from orchestrator.training.versions import check_versions
 
 
 def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
-    """Train, evaluate and leave a WorkerResult in the run's folder.
+    """Train, evaluate and leave a WorkerResult in the attempt's folder.
 
     Args:
         task: What all workers are told.
@@ -38,7 +38,7 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
         workers: Number of workers.
 
     Raises:
-        RankFailedError: Whatever went wrong is written to the run's folder.
+        RankFailedError: Whatever went wrong is written to the attempt's folder.
     """
     _log_to(task.run.rank_log(rank))
     print(introduction(rank), flush=True)
@@ -50,7 +50,7 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
         failure = Failure.of(err, rank=rank)
         # Where the storage is full, the exception carries the account alone.
         with contextlib.suppress(LaunchJobError):
-            failure.write(task.run)
+            failure.write(task.attempt)
         # Whoever unpickled an error of TensorFlow's would import TensorFlow: the controller and
         # the driver, in the seconds in which they have to start the next attempt.
         raise RankFailedError(failure) from None
@@ -97,7 +97,7 @@ class _Worker:
             history=trained.history,
             phases=self.phases,
             tallies=tallies,
-        ).write(self.task.run)
+        ).write(self.task.attempt)
 
     def _train(self, training: Training, strategy: Any) -> Trained:
         store = CheckpointStore(folder=self.task.run.checkpoints)
@@ -106,7 +106,7 @@ class _Worker:
                 training,
                 strategy,
                 self._reader(),
-                self.task.run,
+                self.task.attempt,
                 news=self.news,
                 start=store.load(self.task.checkpoint) if self.task.checkpoint else BEGINNING,
                 checkpoint_every=self.task.spec.checkpoint_every,
@@ -114,7 +114,7 @@ class _Worker:
             )
         except PausedError:
             if told_to_end():
-                write_json(self.task.run.preemption(self.rank), {"host": socket.gethostname()})
+                write_json(self.task.attempt.preemption(self.rank), {"host": socket.gethostname()})
             raise
 
     @property

@@ -51,4 +51,4 @@ RANK, _, how, folder = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 try:
     globals()[how]()
 except Exception as err:  # noqa: BLE001 - whatever it is, it is written down
-    Failure.of(err, rank=RANK).write(RunFolder(path=Path(folder)))
+    Failure.of(err, rank=RANK).write(RunFolder(path=Path(folder)).attempt(1))

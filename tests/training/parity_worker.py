@@ -34,8 +34,8 @@ for name, build in parity_models.MODELS.items():
     with strategy.scope():
         model = build()
     distribute(model, strategy, manifest)
-    run = RunFolder(path=Path(out) / f"run-{name}-{workers}")
-    trained = train(Training(model=model), strategy, reader, run, news=News(None))
+    attempt = RunFolder(path=Path(out) / f"run-{name}-{workers}").attempt(1)
+    trained = train(Training(model=model), strategy, reader, attempt, news=News(None))
     for index, weight in enumerate(model.get_weights()):
         results[f"{name}.{index}"] = weight
     results[f"{name}.iterations"] = np.array(trained.steps)

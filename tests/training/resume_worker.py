@@ -47,7 +47,7 @@ for case in cases:
         training,
         strategy,
         reader,
-        folder,
+        folder.attempt(1),
         news=News(None),
         start=start,
         checkpoint_every=resume_models.EVERY,

@@ -17,7 +17,6 @@ from orchestrator.storage import RunFolder
 from orchestrator.training.failure import (
     Failure,
     RankFailedError,
-    clear_failures,
     first_failure,
 )
 from orchestrator.training.last_words import LastWords
@@ -94,7 +93,7 @@ def run(tmp_path):
 
 def fail(run, rank, error, *, at):
     failure = dataclasses.replace(Failure.of(error, rank=rank), time_s=at)
-    failure.write(run)
+    failure.write(run.attempt(1))
     return failure
 
 
@@ -109,34 +108,40 @@ def raised(error):
 def test_first_one_in_time_is_named(run):
     fail(run, 0, ValueError("later"), at=2.0)
     fail(run, 1, ValueError("first"), at=1.0)
-    found = first_failure(run, group_error({}))
+    found = first_failure(run.attempt(1), group_error({}))
     assert (found.rank, found.message) == (1, "first")
 
 
 def test_one_that_lost_its_peer_is_not_the_cause(run):
     fail(run, 0, RuntimeError(COLLATERAL), at=1.0)
     fail(run, 1, ValueError("mine"), at=2.0)
-    assert first_failure(run, group_error({})).rank == 1
+    assert first_failure(run.attempt(1), group_error({})).rank == 1
 
 
 def test_rank_that_vanished_is_named_before_those_that_lost_it(run):
     fail(run, 0, RuntimeError(COLLATERAL), at=1.0)
-    found = first_failure(run, group_error({0: Exception(), 1: killed()}))
+    found = first_failure(run.attempt(1), group_error({0: Exception(), 1: killed()}))
     assert (found.rank, found.host, found.cause) == (1, "h3", "killed")
     assert str(found.to_error()) == "Rank 1 on h3 (process 4711) was killed."
 
 
 def test_crash_is_told_from_the_ranks_log(run):
     introduce(run, 1, 4711, "fine", "*** SIGSEGV received at time=1 on cpu 0 ***", "PC: @ 0x0")
-    assert "crashed: SIGSEGV" in first_failure(run, group_error({1: killed()})).message
+    assert "crashed: SIGSEGV" in first_failure(run.attempt(1), group_error({1: killed()})).message
 
 
 def test_crash_of_an_earlier_attempt_is_not_this_ones(run):
     introduce(run, 1, 17, "*** SIGSEGV received at time=1 on cpu 0 ***")
     introduce(run, 1, 4711, "fine")
-    assert "(process 4711) was killed." in first_failure(run, group_error({1: killed()})).message
+    assert (
+        "(process 4711) was killed."
+        in first_failure(run.attempt(1), group_error({1: killed()})).message
+    )
     introduce(run, 1, 5000, "Fatal Python error: Aborted")
-    assert "(process 4711) was killed." in first_failure(run, group_error({1: killed()})).message
+    assert (
+        "(process 4711) was killed."
+        in first_failure(run.attempt(1), group_error({1: killed()})).message
+    )
 
 
 def test_kernel_that_killed_for_memory_is_believed_on_this_host_only(run, tmp_path, monkeypatch):
@@ -149,7 +154,7 @@ def test_kernel_that_killed_for_memory_is_believed_on_this_host_only(run, tmp_pa
         ("elsewhere", 2, "killed"),
     ):
         introduce(run, 1, 4711, oom_kills=before, host=host)
-        assert first_failure(run, group_error({1: killed()})).cause == cause
+        assert first_failure(run.attempt(1), group_error({1: killed()})).cause == cause
 
 
 def test_process_that_crashes_leaves_its_last_words(run):
@@ -173,16 +178,16 @@ def test_process_that_crashes_leaves_its_last_words(run):
 
 def test_vanished_rank_goes_before_an_exception_that_may_come_of_it(run):
     fail(run, 0, RuntimeError("something strange"), at=1.0)
-    assert first_failure(run, group_error({0: Exception(), 1: killed()})).rank == 1
+    assert first_failure(run.attempt(1), group_error({0: Exception(), 1: killed()})).rank == 1
     fail(run, 2, MemoryError("mine"), at=2.0)
-    assert first_failure(run, group_error({1: killed()})).rank == 2
+    assert first_failure(run.attempt(1), group_error({1: killed()})).rank == 2
 
 
 @pytest.mark.parametrize(("said", "cause"), [(LOST, "killed"), (SILENT, "unresponsive")])
 def test_rank_that_nobody_but_a_survivor_tells_of_is_named(run, said, cause):
     introduce(run, 1, 12)
     fail(run, 0, RuntimeError(said), at=1.0)
-    found = first_failure(run, group_error({0: Exception()}))
+    found = first_failure(run.attempt(1), group_error({0: Exception()}))
     assert (found.rank, found.host, found.cause) == (1, "h3", cause)
     assert "lost the connection to it" in str(found.to_error())
 
@@ -191,28 +196,30 @@ def test_survivor_that_quotes_the_others_error_is_not_first(run):
     quoted = LOST.replace("recvmsg:Connection reset by peer", "OOM when allocating tensor")
     fail(run, 0, RuntimeError(quoted), at=1.0)
     fail(run, 1, MemoryError("mine"), at=2.0)
-    assert first_failure(run, group_error({})).rank == 1
+    assert first_failure(run.attempt(1), group_error({})).rank == 1
 
 
 def test_rank_that_hangs_was_not_killed(run):
     from ray.train.v2._internal.exceptions import WorkerHealthCheckTimeoutError
 
     death = WorkerHealthCheckTimeoutError(f"A worker health check has been hanging for 61 s.{WHO}")
-    found = first_failure(run, group_error({1: death}))
+    found = first_failure(run.attempt(1), group_error({1: death}))
     assert (found.rank, found.host, found.cause) == (1, "h3", "unresponsive")
 
 
 def test_rank_that_could_not_write_its_failure_tells_it_with_its_exception(run):
     error = UnavailableError("Can't use /mnt/x: No space left on device.", hint="Free some.")
     sent = pickle.loads(pickle.dumps(RankFailedError(Failure.of(error, rank=1))))
-    found = first_failure(run, group_error({1: sent}))
+    found = first_failure(run.attempt(1), group_error({1: sent}))
     assert (found.rank, found.cause) == (1, "storage-full")
     assert (type(found.to_error()), found.hint) == (UnavailableError, "Free some.")
 
 
 def test_rank_that_failed_before_it_began_tells_it_with_its_exception(run):
     introduce(run, 1, 12)
-    found = first_failure(run, group_error({1: ModuleNotFoundError("No module named 'mine'")}))
+    found = first_failure(
+        run.attempt(1), group_error({1: ModuleNotFoundError("No module named 'mine'")})
+    )
     assert (found.rank, found.host, found.kind) == (1, "h3", "ModuleNotFoundError")
 
 
@@ -220,24 +227,26 @@ def test_worker_that_took_most_memory_is_named(run):
     from ray.exceptions import OutOfMemoryError
 
     error = OutOfMemoryError(MEMORY)
-    assert first_failure(run, error).rank is None
-    assert "3.78GB used / 23.54GB" in first_failure(run, error).message
+    assert first_failure(run.attempt(1), error).rank is None
+    assert "3.78GB used / 23.54GB" in first_failure(run.attempt(1), error).message
     introduce(run, 0, 5416)
     introduce(run, 1, 5452)
-    found = first_failure(run, error)
+    found = first_failure(run.attempt(1), error)
     assert (found.rank, found.cause) == (1, "out-of-memory")
     assert "0.55 GB" in found.message
 
 
 def test_without_a_worker_it_was_the_controller(run):
     died = type("ActorDiedError", (Exception,), {})
-    found = first_failure(run, died("The actor died unexpectedly.\nclass_name: TrainController"))
+    found = first_failure(
+        run.attempt(1), died("The actor died unexpectedly.\nclass_name: TrainController")
+    )
     assert (found.rank, found.cause, found.retryable) == (None, "controller-lost", True)
     assert found.message == "Ray Train's controller has died."
 
 
 def test_other_troubles_of_ray_train_are_told_as_they_are(run):
-    found = first_failure(run, RuntimeError("no bundle could be placed"))
+    found = first_failure(run.attempt(1), RuntimeError("no bundle could be placed"))
     assert (found.rank, found.cause) == (None, "error")
     assert "no bundle could be placed" in found.message
 
@@ -250,22 +259,22 @@ def test_what_tensorflow_wraps_around_a_message_is_left_out(run):
 
 def test_own_errors_keep_their_type_and_hint(run):
     fail(run, 0, UsageError("wrong", hint="mend it"), at=1.0)
-    error = first_failure(run, group_error({})).to_error()
+    error = first_failure(run.attempt(1), group_error({})).to_error()
     assert (type(error), str(error), error.hint) == (UsageError, "wrong", "mend it")
 
 
 def test_error_of_others_with_the_name_of_an_own_one_stays_theirs(run):
     theirs = type("UnavailableError", (Exception,), {})
     fail(run, 0, theirs("Socket closed"), at=1.0)
-    error = first_failure(run, group_error({})).to_error()
+    error = first_failure(run.attempt(1), group_error({})).to_error()
     assert type(error) is RunFailedError
     fail(run, 0, UnavailableError("ours"), at=1.0)
-    assert type(first_failure(run, group_error({})).to_error()) is UnavailableError
+    assert type(first_failure(run.attempt(1), group_error({})).to_error()) is UnavailableError
 
 
 def test_lines_that_matter_name_this_file(run):
     fail(run, 0, raised(ValueError("mine")), at=1.0)
-    failure = first_failure(run, group_error({}))
+    failure = first_failure(run.attempt(1), group_error({}))
     frame, code, error = failure.lines
     assert "test_failure.py" in frame
     assert (code.strip(), error) == ("raise error", "ValueError: mine")
@@ -278,10 +287,9 @@ def test_full_disk_is_storage_that_can_not_be_used(run):
     assert type(error) is UnavailableError
 
 
-def test_failures_of_an_earlier_attempt_are_forgotten(run):
+def test_failures_of_an_earlier_attempt_are_not_this_ones(run):
     fail(run, 0, ValueError("old"), at=1.0)
-    clear_failures(run)
-    assert first_failure(run, RuntimeError("new")).rank is None
+    assert first_failure(run.attempt(2), RuntimeError("new")).rank is None
 
 
 def test_other_versions_are_named():

@@ -33,7 +33,7 @@ def fail_alone(run, how, fork, **environment):
         timeout=TIMEOUT_S,
         check=True,
     )
-    return Failure.read(run.failure(0))
+    return Failure.read(run.attempt(1).failure(0))
 
 
 def test_port_that_is_taken(run, tensorflow_processes):
@@ -69,9 +69,9 @@ def test_rank_that_was_killed_is_named_by_the_one_that_lost_it(run, tmp_path, te
         run_group(
             SCRIPT, 2, ["lose_a_peer", str(run.path)], tmp_path / "out", fork=tensorflow_processes
         )
-    survivor = Failure.read(run.failure(0))
+    survivor = Failure.read(run.attempt(1).failure(0))
     assert survivor.cause == "peer-gone"
-    found = first_failure(run, RuntimeError("rank 0 failed"))
+    found = first_failure(run.attempt(1), RuntimeError("rank 0 failed"))
     assert (found.rank, found.cause) == (1, "killed")
 
 
