@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from orchestrator.cluster import forkclient
+from orchestrator.cluster.leftovers import MARK
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
 from orchestrator.errors import UnavailableError
@@ -126,6 +127,7 @@ class EmbeddedRay:
     def __enter__(self) -> EmbeddedRay:
         ensure_token()
         apply(_SETTINGS)
+        os.environ[MARK] = str(self._socket)
         self._start_fork_server()
         return self
 
@@ -201,6 +203,7 @@ class EmbeddedRay:
             except subprocess.TimeoutExpired:
                 self._server.kill()
                 self._server.wait()
+        os.environ.pop(MARK, None)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _keep_logs(self) -> None:

@@ -9,7 +9,8 @@ file descriptors over to here.
 Forking is safe only as long as no thread of the server holds a lock and no device was touched: it
 imports modules and does nothing with them. (Of the threads that imports start, NumPy's are turned
 off by whoever starts the server, and jemalloc's is made for forks.) A worker dies with the server
-(parent-death signal), and is killed when its client is gone.
+(parent-death signal), and is killed when its client is gone. As the server outlives its parent by a
+moment, it is also who ends what else is left of an embedded Ray.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from orchestrator.cluster import forkclient
+from orchestrator.cluster.leftovers import MARK, end_leftovers
 
 #: What a worker needs and is slow to import, and what Ray imports.
 PRELOAD = (
@@ -231,7 +233,16 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 
 def main(address: str, *, parent: int) -> NoReturn:
-    """Serve at a socket until the process that started this one, `parent`, dies."""
+    """Serve at a socket until SIGTERM, or until the process that started this one, `parent`, dies.
+
+    Then everything ends that carries the mark of this process.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        end_leftovers(os.environ[MARK])
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
     die_with_parent(signal.SIGTERM, parent=parent)
     Path(address).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     server = ForkServer(address)  # Before the imports: clients that come early wait in the queue.

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cluster import forkclient
+from orchestrator.cluster.leftovers import MARK
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +39,7 @@ def server(tmp_path):
     (tmp_path / "stands_for_ray.py").write_text(STANDS_FOR_RAY)
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER, _request(address, parent=os.getpid())],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}", MARK: str(address)},
     )
     while not address.exists():
         assert process.poll() is None
@@ -158,6 +159,25 @@ def test_killed_server_takes_all_processes_along(server, client, tmp_path):
     server.kill()
     assert wait_until_gone(pid)
     assert process.wait(timeout=30) != 0
+
+
+def test_end_of_the_server_is_the_end_of_what_carries_its_mark(server):
+    """As Ray's agents do, and what they start, in sessions of their own."""
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    marks = (server.address, f"{server.address}-of-another")
+    ours, others = (
+        subprocess.Popen(sleep, env={**os.environ, MARK: mark}, start_new_session=True)
+        for mark in marks
+    )
+    try:
+        server.terminate()
+        assert ours.wait(timeout=30) == -signal.SIGKILL
+        assert server.wait(timeout=30) == 128 + signal.SIGTERM
+        assert others.poll() is None
+    finally:
+        for process in (ours, others):
+            process.kill()
+            process.wait()
 
 
 def test_signal_is_handed_on(client, tmp_path):
