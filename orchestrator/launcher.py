@@ -11,7 +11,7 @@ from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import StoppedError
 from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
-from orchestrator.request import Request, prepare_request
+from orchestrator.request import Request, check_unfinished, prepare_request
 from orchestrator.spec import DEFAULT_STREAMS, Device, RunOptions, RunSpec
 from orchestrator.storage import DEFAULT_STORAGE, RunFolder, Storage
 
@@ -122,6 +122,8 @@ def run_request(request: Request, observer: Observer) -> Report:
     request.storage.check_writable()
     folder = request.storage.run(request.spec.run_id)
     with DriverLock(folder), Interrupts() as interrupts:
+        # Another driver may have brought it to its end since the request was made.
+        check_unfinished(folder)
         try:
             return _drive(request, folder, interrupts, observer)
         except KeyboardInterrupt as err:

@@ -124,11 +124,7 @@ def prepare_resumption(
         raise UsageError(
             f"Run {run.run_id} is still going on.", hint="`launch-job ls` shows how far it is."
         )
-    if EventLog(path=run.events).state() is RunState.SUCCEEDED:
-        raise UsageError(
-            f"Run {run.run_id} has succeeded: there is nothing left to do.",
-            hint=f"`launch-job report {run.run_id}` shows what came out.",
-        )
+    check_unfinished(run)
     asked = read_json(run.spec)
     spec = RunSpec.from_dict(asked.get("spec", {}), where=str(run.spec))
     if workers is not None:
@@ -149,6 +145,19 @@ def prepare_resumption(
         address=address,
         restart=restart,
     )
+
+
+def check_unfinished(run: RunFolder) -> None:
+    """Refuse to take up a run that has succeeded; one that hasn't begun passes.
+
+    Raises:
+        UsageError: It has.
+    """
+    if EventLog(path=run.events).state() is RunState.SUCCEEDED:
+        raise UsageError(
+            f"Run {run.run_id} has succeeded: there is nothing left to do.",
+            hint=f"`launch-job report {run.run_id}` shows what came out.",
+        )
 
 
 def _rows(data: Source | PreparedDataset, split: str = "train") -> int:

@@ -1,0 +1,57 @@
+"""A request is checked again where something may have happened since."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrator.errors import UsageError
+from orchestrator.events import EventLog
+from orchestrator.launcher import run_request
+from orchestrator.observer import Observer
+from orchestrator.request import prepare_resumption
+from orchestrator.spec import RunSpec
+from orchestrator.states import RunState
+from orchestrator.storage import Storage, write_json
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return Storage.at(str(tmp_path))
+
+
+@pytest.fixture
+def stopped(storage):
+    """A run that was stopped while it prepared its data."""
+    spec = RunSpec(
+        run_id="20260101-000000-cnn-mnist-aaaaaa",
+        job="cnn-mnist",
+        params={},
+        dataset="digits",
+        workers=2,
+        epochs=1,
+        batch_size=32,
+    )
+    run = storage.run(spec.run_id)
+    write_json(run.spec, {"spec": spec.to_dict(), "provenance": {}})
+    enter(run, RunState.QUEUED, RunState.PREPARING, RunState.STOPPED)
+    return run
+
+
+def enter(run, *states):
+    for state in states:
+        EventLog(path=run.events).append("state", at=datetime.now(UTC), state=state.value)
+
+
+def test_run_that_another_resume_has_brought_to_its_end_is_not_taken_up(storage, stopped):
+    request = prepare_resumption(
+        stopped,
+        workers=None,
+        min_workers=None,
+        restart=False,
+        storage=storage,
+        address=None,
+        observer=Observer(),
+    )
+    enter(stopped, RunState.QUEUED, RunState.PREPARING, RunState.RUNNING, RunState.SUCCEEDED)
+    with pytest.raises(UsageError, match="has succeeded"):
+        run_request(request, Observer())
