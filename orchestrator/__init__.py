@@ -9,8 +9,9 @@ from orchestrator.catalog import Training, dataset, job
 if TYPE_CHECKING:
     from orchestrator.launcher import launch
     from orchestrator.results.report import Report
+    from orchestrator.training.saved import load_model
 
-__all__ = ["Report", "Training", "dataset", "job", "launch"]
+__all__ = ["Report", "Training", "dataset", "job", "launch", "load_model"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,6 +20,10 @@ def __getattr__(name: str) -> Any:
         from orchestrator.launcher import launch
 
         return launch
+    if name == "load_model":
+        from orchestrator.training.saved import load_model
+
+        return load_model
     if name == "Report":
         from orchestrator.results.report import Report
 

@@ -85,6 +85,9 @@ class Training:
     #: Keras callbacks. Each worker runs its own, with the metrics of all workers; what they
     #: remember is kept in checkpoints.
     callbacks: Sequence[keras.callbacks.Callback] = ()
+    #: What the loss is given to compare with: `integers`, the class of each row, `(rows,)`; or
+    #: `one-hot`, `(rows, classes)` float32 with a 1 for the class.
+    labels: Literal["integers", "one-hot"] = "integers"
 
 
 @dataclass(frozen=True, kw_only=True)

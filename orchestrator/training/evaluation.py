@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: keras.Model, batches: Iterable[tuple[int, Any, NDArray[Any], NDArray[Any]]], classes: int
+    model: keras.Model,
+    batches: Iterable[tuple[int, Any, NDArray[Any], NDArray[Any]]],
+    classes: int,
+    *,
+    one_hot: bool = False,
 ) -> dict[int, Tally]:
     """Count over the rows of some streams.
 
@@ -21,11 +25,12 @@ def evaluate(
         model: A compiled classifier that no strategy distributes.
         batches: (stream, features, labels `(rows,)`, row numbers `(rows,)`) of the test split.
         classes: Number of classes.
+        one_hot: Whether the model's loss takes labels one-hot.
 
     Returns:
         The tally of each stream.
     """
-    predict = _predictor(model)
+    predict = _predictor(model, depth=classes if one_hot else None)
     tallies: dict[int, Tally] = {}
     for stream, x, labels, rows in batches:
         probabilities, losses = predict(x, labels)
@@ -81,9 +86,14 @@ def count(
 
 
 def _predictor(
-    model: keras.Model,
+    model: keras.Model, *, depth: int | None
 ) -> Callable[[Any, NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]:
-    """Return a function from features and labels to probabilities and each row's loss."""
+    """Return a function from features and labels to probabilities and each row's loss.
+
+    Args:
+        model: The classifier.
+        depth: Width of the one-hot labels that its loss takes; None if it takes class indices.
+    """
     import keras
     import tensorflow as tf
 
@@ -96,7 +106,8 @@ def _predictor(
     @tf.function(reduce_retracing=True)
     def predict(x: Any, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         output = model(x, training=False)
-        return (tf.nn.softmax(output) if logits else output), row_loss(y, output)
+        target = y if depth is None else tf.one_hot(y, depth)
+        return (tf.nn.softmax(output) if logits else output), row_loss(target, output)
 
     def to_arrays(x: Any, y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         probabilities, losses = predict(x, y)

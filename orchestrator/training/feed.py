@@ -30,13 +30,15 @@ def features_of(manifest: Manifest, columns: Mapping[str, Any]) -> Any:
     return columns[names[0]] if len(names) == 1 else {name: columns[name] for name in names}
 
 
-def step_dataset(reader: StepReader, *, epoch: int = 0, step: int = 0) -> tf.data.Dataset:
+def step_dataset(
+    reader: StepReader, *, epoch: int = 0, step: int = 0, one_hot: bool = False
+) -> tf.data.Dataset:
     """Make the dataset of a worker's steps from a position to the end of the plan.
 
     An element is (features, labels, share). Features are `(rows, *shape)`, or a dict of them;
-    labels are `(rows,)`; share is a float32: rows of this worker · workers / rows of the global
-    batch. A worker that holds no row of a step lends one of its rows with share 0, since it must
-    take part in the sum of gradients.
+    labels are `(rows,)`, or one-hot `(rows, classes)` float32; share is a float32: rows of this
+    worker · workers / rows of the global batch. A worker that holds no row of a step lends one of
+    its rows with share 0, since it must take part in the sum of gradients.
 
     The dataset says that it is infinite, since `fit` takes exactly the planned steps. Of a finite
     one, the strategy would ask all workers before each step whether it has ended.
@@ -45,14 +47,16 @@ def step_dataset(reader: StepReader, *, epoch: int = 0, step: int = 0) -> tf.dat
         reader: Reads the worker's rows.
         epoch: Epoch to begin with, from 0.
         step: Step of that epoch to begin with.
+        one_hot: Whether labels are one-hot.
     """
     import tensorflow as tf
 
     def generate() -> Iterator[_Steps]:
         for gathered in reader.gathers(epoch=epoch, step=step):
-            yield from _alike(reader, gathered)
+            yield from _alike(reader, gathered, one_hot)
 
-    stacks = tf.data.Dataset.from_generator(generate, output_signature=_signature(reader.manifest))
+    signature = _signature(reader.manifest, one_hot)
+    stacks = tf.data.Dataset.from_generator(generate, output_signature=signature)
     return (
         stacks.prefetch(_READY_STACKS)
         .unbatch()
@@ -60,7 +64,7 @@ def step_dataset(reader: StepReader, *, epoch: int = 0, step: int = 0) -> tf.dat
     )
 
 
-def _alike(reader: StepReader, gathered: StepRows) -> Iterator[_Steps]:
+def _alike(reader: StepReader, gathered: StepRows, one_hot: bool) -> Iterator[_Steps]:
     """Yield stacks of successive steps that have the same number of rows."""
     import numpy as np
 
@@ -73,12 +77,18 @@ def _alike(reader: StepReader, gathered: StepRows) -> Iterator[_Steps]:
         stacked = {n: rows.reshape(count, -1, *rows.shape[1:]) for n, rows in held.items()}
         whole = np.array([plan.rows_of_step(s) for s in range(step, step + count)])
         shares = (size * plan.workers / whole).astype(np.float32)
-        yield features_of(reader.manifest, stacked), stacked[reader.manifest.label.name], shares
+        labels = stacked[reader.manifest.label.name]
+        if one_hot:
+            labels = np.eye(len(reader.manifest.classes), dtype=np.float32)[labels]
+        yield features_of(reader.manifest, stacked), labels, shares
         step, at = step + count, at + count * size
 
 
-def _signature(manifest: Manifest) -> tuple[Any, tf.TensorSpec, tf.TensorSpec]:
-    """Return the form of a stack: `(steps, rows, *shape)`, `(steps, rows)` and `(steps,)`."""
+def _signature(manifest: Manifest, one_hot: bool) -> tuple[Any, tf.TensorSpec, tf.TensorSpec]:
+    """Return the form of a stack: `(steps, rows, *shape)`, labels and `(steps,)`.
+
+    Labels are `(steps, rows)`, or `(steps, rows, classes)`.
+    """
     import tensorflow as tf
 
     specs = {
@@ -86,4 +96,7 @@ def _signature(manifest: Manifest) -> tuple[Any, tf.TensorSpec, tf.TensorSpec]:
         for column in (*manifest.features, manifest.label)
     }
     share = tf.TensorSpec((None,), tf.float32)
-    return features_of(manifest, specs), specs[manifest.label.name], share
+    labels = specs[manifest.label.name]
+    if one_hot:
+        labels = tf.TensorSpec((None, None, len(manifest.classes)), tf.float32)
+    return features_of(manifest, specs), labels, share

@@ -101,7 +101,12 @@ def train(
         )
         model.fit(
             strategy.distribute_datasets_from_function(
-                lambda _: step_dataset(reader, epoch=start.epoch, step=start.step)
+                lambda _: step_dataset(
+                    reader,
+                    epoch=start.epoch,
+                    step=start.step,
+                    one_hot=training.labels == "one-hot",
+                )
             ),
             epochs=plan.epochs,
             # Of training that a callback has ended, only the end is left to do.

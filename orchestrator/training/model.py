@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from orchestrator.data.manifest import Manifest
 
 
+#: Loss of a model that isn't compiled, by the form of its labels.
+_LOSSES = {
+    "integers": "sparse_categorical_crossentropy",
+    "one-hot": "categorical_crossentropy",
+}
+
+
 def build_training(job: Job, params: Mapping[str, Any]) -> Training:
     """Build and compile a job's model, in the scope of the strategy that is in force.
 
@@ -45,36 +52,36 @@ def build_training(job: Job, params: Mapping[str, Any]) -> Training:
             f"{job.path}: job {job.name} returned {type(training.model).__name__}, "
             "not a keras.Model."
         )
-    if not training.model.compiled:
-        training.model.compile(
-            optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+    if training.labels not in _LOSSES:
+        raise UsageError(
+            f"{job.path}: job {job.name} asks for labels {training.labels!r}; there are "
+            f"{' and '.join(_LOSSES)}."
         )
+    if not training.model.compiled:
+        training.model.compile("adam", loss=_LOSSES[training.labels], metrics=["accuracy"])
     return training
 
 
-def distribute(
-    model: keras.Model, strategy: tf.distribute.Strategy, manifest: Manifest
-) -> keras.Model:
+def distribute(training: Training, strategy: tf.distribute.Strategy, manifest: Manifest) -> None:
     """Create all variables of a model that was built in the strategy's scope, for `fit` to use."""
     with strategy.scope():
-        _create_variables(model, manifest)
+        _create_variables(training, manifest)
     # `fit` would build the model from a distributed batch, which fails under this strategy; it
     # doesn't try on a model that knows of no strategy, and takes the one in scope instead.
-    model._distribute_strategy = None
-    return model
+    training.model._distribute_strategy = None
 
 
 def plain_twin(
     job: Job, params: Mapping[str, Any], manifest: Manifest, weights: list[NDArray[Any]]
 ) -> keras.Model:
     """Build the model again, undistributed, with the given weights."""
-    twin = build_training(job, params).model
+    twin = build_training(job, params)
     _create_variables(twin, manifest)
-    twin.set_weights(weights)
-    return twin
+    twin.model.set_weights(weights)
+    return twin.model
 
 
-def example(manifest: Manifest) -> tuple[Any, NDArray[Any]]:
+def _example(manifest: Manifest, *, one_hot: bool) -> tuple[Any, NDArray[Any]]:
     """Return one row of zeros: (features, label), as batches of one."""
     import numpy as np
 
@@ -82,9 +89,12 @@ def example(manifest: Manifest) -> tuple[Any, NDArray[Any]]:
         column.name: np.zeros((1, *column.shape), column.dtype) for column in manifest.features
     }
     x = next(iter(arrays.values())) if len(arrays) == 1 else arrays
+    if one_hot:
+        return x, np.zeros((1, len(manifest.classes)), np.float32)
     return x, np.zeros((1,), manifest.label.dtype)
 
 
-def _create_variables(model: keras.Model, manifest: Manifest) -> None:
+def _create_variables(training: Training, manifest: Manifest) -> None:
     # The part of Keras's `fit` that makes variables of layers, metrics, loss and optimizer.
-    model._symbolic_build(data_batch=example(manifest))
+    batch = _example(manifest, one_hot=training.labels == "one-hot")
+    training.model._symbolic_build(data_batch=batch)

@@ -83,13 +83,13 @@ class _Worker:
             keras.utils.set_random_seed(self.task.spec.seed % 2**32)
             with strategy.scope():
                 training = build_training(self.job, self.task.spec.params)
-            distribute(training.model, strategy, self.manifest)
+            distribute(training, strategy, self.manifest)
         self.news.send("ready")
         with self._phase("train"):
             trained = self._train(training, strategy)
         self.news.send("evaluating", epoch=self.task.spec.epochs)
         with self._phase("evaluate"):
-            tallies = self._evaluate(training.model)
+            tallies = self._evaluate(training)
         WorkerResult(
             rank=self.rank,
             steps=trained.steps,
@@ -131,9 +131,10 @@ class _Worker:
             seed=self.task.spec.seed,
         )
 
-    def _evaluate(self, model: Any) -> dict[int, Tally]:
+    def _evaluate(self, training: Training) -> dict[int, Tally]:
         """Count this worker's test rows with a plain copy of the model; rank 0 keeps the copy."""
-        twin = plain_twin(self.job, self.task.spec.params, self.manifest, model.get_weights())
+        weights = training.model.get_weights()
+        twin = plain_twin(self.job, self.task.spec.params, self.manifest, weights)
         if self.rank == 0:
             unfinished = self.task.run.path / f".{self.task.run.model.name}"
             twin.save(unfinished)
@@ -145,7 +146,9 @@ class _Worker:
                 self.task.dataset, self.manifest, worker=self.rank, workers=self.workers
             )
         )
-        return evaluate(twin, batches, len(self.manifest.classes))
+        return evaluate(
+            twin, batches, len(self.manifest.classes), one_hot=training.labels == "one-hot"
+        )
 
     @contextlib.contextmanager
     def _phase(self, name: str) -> Iterator[None]:

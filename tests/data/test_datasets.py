@@ -159,3 +159,25 @@ def test_idx_files_that_do_not_fit_together_are_refused(tmp_path, images, labels
     )
     with pytest.raises(UsageError, match=words):
         list(source.splits["train"].read())
+
+
+def test_sequences_are_as_hard_as_they_say(offline):
+    source = load("sequences", offline)
+    train = rows(source, "train")
+    assert train["sequence"].shape == (10_000, 64, 8)
+    assert train["sequence"].dtype == np.float32
+    first, second = (train["sequence"][:, :, feature].argmax(axis=1) for feature in (0, 1))
+    assert (first != second).all()
+    wrong = (train["label"] == 1) != (second < first)
+    assert 0.04 < wrong.mean() < 0.06
+    assert 0.48 < train["label"].mean() < 0.52
+    # Nothing but the two pulses tells.
+    assert abs(train["sequence"][:, :, 2:]).max() <= 0.5
+
+
+def test_sequences_are_the_same_everywhere(offline):
+    source = load("sequences", offline)
+    train, test = rows(source, "train"), rows(source, "test")
+    digest = hashlib.sha256(test["sequence"].tobytes() + test["label"].tobytes()).hexdigest()
+    assert digest == "c55df504014142969878250ce70d9623f1b5406204da058e6450de39ed64c367"
+    assert not np.array_equal(train["sequence"][:2000], test["sequence"])

@@ -46,13 +46,52 @@ def project(launch_job):
 
 
 def test_offline_run_falls_back_and_says_so(project):
-    done = project("lstm-mnist", "--workers", 2, "--epochs", 2, "-o", "json")
+    asked = ("lstm-mnist", "--image-size", 32, "--labels", "one-hot", "--workers", 2)
+    done = project(*asked, "--epochs", 2, "-o", "json")
     report = json.loads(done.stdout)
     assert report["dataset"] == "digits"
+    assert (report["params"]["image_size"], report["params"]["labels"]) == (32, "one-hot")
     assert any("digits instead" in note for note in report["notes"])
     assert done.stderr.index("digits instead") < done.stderr.index("Starting workers")
     assert report["test_rows"] == 360
     assert [epoch["epoch"] for epoch in report["history"]] == [1, 2]
+
+
+def test_lstm_sequence_learns_all_there_is_to_learn(project):
+    """One label of twenty is wrong, so nobody is right more often than 95 times of 100."""
+    done = project("lstm-sequence", "--workers", 2, "--epochs", 4, "-o", "json")
+    report = json.loads(done.stdout)
+    assert (report["dataset"], report["test_rows"]) == ("sequences", 2000)
+    assert 0.93 < report["accuracy"] < 0.96
+
+
+def test_cnn_learns_from_few_rows(project):
+    asked = ("cnn-mnist", "--dataset", "digits", "--workers", 2, "--epochs", 5)
+    report = json.loads(project(*asked, "--batch-size", 32, "-o", "json").stdout)
+    assert report["accuracy"] > 0.95
+
+
+LOAD = """
+import sys
+import numpy as np
+from orchestrator import load_model
+model = load_model(sys.argv[1])
+print(type(model).__name__, model.predict(np.zeros((3, 28, 28)), verbose=0).shape)
+"""
+
+
+def test_model_of_a_class_of_its_own_is_loaded_again(project):
+    asked = ("custom-lstm-mnist", "--dataset", "digits", "--workers", 2, "--epochs", 2)
+    report = json.loads(project(*asked, "-o", "json").stdout)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, report["run_id"]],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == "CustomLSTM (3, 10)\n", done.stderr
 
 
 def test_loss_that_becomes_nan_fails_the_run_and_names_the_step(project):

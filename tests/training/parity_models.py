@@ -4,18 +4,20 @@ BATCH = 16
 EPOCHS = 2
 
 
-def _compiled(layers, optimizer, **compile_args):
+def _compiled(layers, optimizer, *, labels="integers", **compile_args):
     import keras
+
+    from orchestrator.catalog import Training
 
     keras.utils.set_random_seed(3)
     model = keras.Sequential([keras.Input((6, 5)), *layers()])
     model.compile(
         optimizer=optimizer(),
-        loss="sparse_categorical_crossentropy",
+        loss=f"{'' if labels == 'one-hot' else 'sparse_'}categorical_crossentropy",
         metrics=["accuracy"],
         **compile_args,
     )
-    return model
+    return Training(model=model, labels=labels)
 
 
 def _lstm():
@@ -24,6 +26,18 @@ def _lstm():
     return [
         keras.layers.LSTM(8),
         keras.layers.Dense(8, activation="tanh"),
+        keras.layers.Dense(3, activation="softmax"),
+    ]
+
+
+def _convolutions():
+    import keras
+
+    return [
+        keras.layers.Reshape((6, 5, 1)),
+        keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Flatten(),
         keras.layers.Dense(3, activation="softmax"),
     ]
 
@@ -61,6 +75,8 @@ def _clipped():
 MODELS = {
     "lstm-sgd": lambda: _compiled(_lstm, _sgd),
     "lstm-adam-xla": lambda: _compiled(_lstm, _adam, jit_compile=True),
+    "lstm-one-hot": lambda: _compiled(_lstm, _sgd, labels="one-hot"),
+    "convolutions-sgd": lambda: _compiled(_convolutions, _sgd),
     "dense-adam": lambda: _compiled(_dense_without_dropout, _adam),
     "dense-sgd-clipped": lambda: _compiled(_dense_without_dropout, _clipped),
 }

@@ -23,11 +23,13 @@ reader = StepReader(folder=dataset, manifest=manifest, plan=plan, worker=0, seed
 batches = [(rows["x"].copy(), rows["label"].copy()) for rows in reader.steps()]
 results = {}
 for name, build in parity_models.MODELS.items():
-    model = build()
+    training = build()
+    model = training.model
+    one_hot = training.labels == "one-hot"
     for index, weight in enumerate(model.get_weights()):
         results[f"{name}.first.{index}"] = weight
     history = model.fit(
-        (batch for batch in batches),
+        ((x, np.eye(3, dtype=np.float32)[y] if one_hot else y) for x, y in batches),
         epochs=plan.epochs,
         steps_per_epoch=plan.steps_per_epoch,
         verbose=0,

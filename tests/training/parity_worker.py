@@ -7,7 +7,6 @@ import numpy as np
 import parity_models
 import tensorflow as tf
 
-from orchestrator.catalog import Training
 from orchestrator.data.batches import StepReader
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
@@ -32,11 +31,11 @@ reader = StepReader(folder=dataset, manifest=manifest, plan=plan, worker=rank, s
 results = {}
 for name, build in parity_models.MODELS.items():
     with strategy.scope():
-        model = build()
-    distribute(model, strategy, manifest)
+        training = build()
+    distribute(training, strategy, manifest)
     attempt = RunFolder(path=Path(out) / f"run-{name}-{workers}").attempt(1)
-    trained = train(Training(model=model), strategy, reader, attempt, news=News(None))
-    for index, weight in enumerate(model.get_weights()):
+    trained = train(training, strategy, reader, attempt, news=News(None))
+    for index, weight in enumerate(training.model.get_weights()):
         results[f"{name}.{index}"] = weight
     results[f"{name}.iterations"] = np.array(trained.steps)
     results[f"{name}.loss"] = np.array([epoch["loss"] for epoch in trained.history])

@@ -42,7 +42,7 @@ for case in cases:
         folder = RunFolder(path=out / f"run-{name}-{cut}-{workers}")
     with strategy.scope():
         training = resume_models.MODELS[name]()
-    distribute(training.model, strategy, manifest)
+    distribute(training, strategy, manifest)
     trained = train(
         training,
         strategy,

@@ -95,6 +95,19 @@ def test_several_features_are_a_dict(tmp_path):
     assert y.shape == (8,)
 
 
+def test_one_hot_labels_are_those_of_the_same_rows(tmp_path):
+    from orchestrator.training.feed import step_dataset
+
+    mine = reader(prepared(str(tmp_path)), worker=0, workers=2, batch_size=7)
+    for plain, fed in zip(
+        step_dataset(mine).take(9), step_dataset(mine, one_hot=True).take(9), strict=True
+    ):
+        (x, y, share), (same_x, one_hot, same_share) = plain, fed
+        np.testing.assert_array_equal(one_hot, np.eye(2, dtype=np.float32)[y])
+        np.testing.assert_array_equal(same_x, x)
+        assert same_share == share
+
+
 def test_says_it_is_infinite_and_ends_loudly_all_the_same(tmp_path):
     import tensorflow as tf
 

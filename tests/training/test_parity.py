@@ -18,7 +18,14 @@ ROWS = 12 * BATCH + 1
 #: Neither 3 nor 4 workers share these streams evenly.
 STREAMS = 10
 WORKERS = (1, 2, 3, 4)
-MODELS = ("lstm-sgd", "lstm-adam-xla", "dense-adam", "dense-sgd-clipped")
+MODELS = (
+    "lstm-sgd",
+    "lstm-adam-xla",
+    "lstm-one-hot",
+    "convolutions-sgd",
+    "dense-adam",
+    "dense-sgd-clipped",
+)
 TOLERANCE = 1e-5
 
 

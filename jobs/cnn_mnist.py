@@ -1,0 +1,37 @@
+"""Finds strokes and corners with two layers of convolutions."""
+
+from typing import Annotated
+
+from orchestrator import job
+
+
+@job(dataset="mnist", epochs=4, batch_size=128)
+def cnn_mnist(
+    filters: Annotated[int, "Filters of the first convolution; the second has twice as many."] = 32,
+    hidden: Annotated[int, "Units of the dense layer after them."] = 128,
+    dropout: Annotated[float, "Share of those units that are left out of each step."] = 0.3,
+    learning_rate: Annotated[float, "Learning rate of Adam."] = 1e-3,
+):
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28), name="image"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Reshape((28, 28, 1)),
+            keras.layers.Conv2D(filters, 3, padding="same", activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(2 * filters, 3, padding="same", activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(hidden, activation="relu"),
+            keras.layers.Dropout(dropout),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model

@@ -1,0 +1,39 @@
+"""A model written as a class of its own: an LSTM gives all its steps, and the last one is taken."""
+
+from typing import Annotated
+
+from orchestrator import job
+
+
+@job(dataset="mnist", epochs=5, batch_size=128)
+def custom_lstm_mnist(
+    units: Annotated[int, "Units of the LSTM."] = 128,
+    learning_rate: Annotated[float, "Learning rate of Adam."] = 1e-3,
+):
+    import keras
+
+    # Under this name a file of the model finds its class again.
+    @keras.saving.register_keras_serializable(package="launch_job")
+    class CustomLSTM(keras.Model):
+        def __init__(self, units, classes, **more):
+            super().__init__(**more)
+            self.units, self.classes = units, classes
+            self.scale = keras.layers.Rescaling(1 / 255)
+            self.lstm = keras.layers.LSTM(units, return_sequences=True)
+            self.classify = keras.layers.Dense(classes, activation="softmax")
+
+        def call(self, images):
+            steps = self.lstm(self.scale(images))
+            return self.classify(steps[:, -1, :])
+
+        def get_config(self):
+            return {**super().get_config(), "units": self.units, "classes": self.classes}
+
+    model = CustomLSTM(units, 10)
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=True,
+    )
+    return model

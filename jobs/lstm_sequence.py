@@ -1,0 +1,28 @@
+"""Remembers what came first in a sequence of 64 steps."""
+
+from typing import Annotated
+
+from orchestrator import job
+
+
+@job(dataset="sequences", epochs=5, batch_size=64)
+def lstm_sequence(
+    units: Annotated[int, "Units of the LSTM."] = 50,
+    learning_rate: Annotated[float, "Learning rate of Adam."] = 3e-3,
+):
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((64, 8), name="sequence"),
+            keras.layers.LSTM(units),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=True,
+    )
+    return model

@@ -1,0 +1,46 @@
+"""A run's trained model, loaded again."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from orchestrator.catalog import load_catalog
+from orchestrator.errors import UnavailableError, UsageError
+from orchestrator.spec import RunSpec
+from orchestrator.storage import DEFAULT_STORAGE, Storage, read_json
+from orchestrator.training.model import build_training
+
+if TYPE_CHECKING:
+    import keras
+
+
+def load_model(run: str = "latest", *, storage: str | None = None) -> keras.Model:
+    """Return the model that a run has trained.
+
+    `keras.models.load_model` reads the same file; here the run's job is loaded first, so that
+    classes which it declares are known.
+
+    Args:
+        run: A run's identifier, the beginning or the end of one, or `latest`.
+        storage: Folder of runs; LAUNCH_JOB_STORAGE or `./runs-store` if none is given.
+
+    Raises:
+        UsageError: There is no such run, it hasn't trained a model to its end, or its job is gone.
+        UnavailableError: The file is damaged.
+    """
+    import keras
+
+    place = Storage.at(storage or os.environ.get("LAUNCH_JOB_STORAGE") or DEFAULT_STORAGE)
+    folder = place.find_run(run)
+    if not folder.model.is_file():
+        raise UsageError(
+            f"Run {folder.run_id} has no trained model.",
+            hint=f"`launch-job resume {folder.run_id}` trains it to its end.",
+        )
+    spec = RunSpec.from_dict(read_json(folder.spec).get("spec", {}), where=str(folder.spec))
+    build_training(load_catalog().jobs.get(spec.job), spec.params)
+    try:
+        return keras.models.load_model(folder.model)
+    except (OSError, ValueError) as err:
+        raise UnavailableError(f"{folder.model} can't be loaded: {err}") from err
