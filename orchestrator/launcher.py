@@ -13,7 +13,7 @@ from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
 from orchestrator.request import Request, check_unfinished, prepare_request
 from orchestrator.spec import DEFAULT_STREAMS, Device, RunOptions, RunSpec
-from orchestrator.storage import DEFAULT_STORAGE, RunFolder, Storage
+from orchestrator.storage import RunFolder, Storage
 
 if TYPE_CHECKING:
     from orchestrator.cluster.embedded import EmbeddedRay
@@ -106,7 +106,7 @@ def launch(
         params=params or {},
         epochs=epochs,
         batch_size=batch_size,
-        storage=Storage.at(storage or os.environ.get("LAUNCH_JOB_STORAGE") or DEFAULT_STORAGE),
+        storage=Storage.chosen(storage),
         address=address,
         observer=watcher,
     )

@@ -315,6 +315,15 @@ class Storage:
             )
         return cls(path=Path(rest if separator else uri).expanduser().absolute())
 
+    @classmethod
+    def chosen(cls, uri: str | None) -> Storage:
+        """Return the storage that is named; LAUNCH_JOB_STORAGE or `./runs-store` if none is.
+
+        Raises:
+            UsageError: As `at` does.
+        """
+        return cls.at(uri or os.environ.get("LAUNCH_JOB_STORAGE") or DEFAULT_STORAGE)
+
     @property
     def runs(self) -> Path:
         """Folder of runs."""

@@ -89,6 +89,11 @@ class Training:
     #: `one-hot`, `(rows, classes)` float32 with a 1 for the class.
     labels: Literal["integers", "one-hot"] = "integers"
 
+    @property
+    def one_hot(self) -> bool:
+        """Whether labels are one-hot."""
+        return self.labels == "one-hot"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:

@@ -105,7 +105,7 @@ def train(
                     reader,
                     epoch=start.epoch,
                     step=start.step,
-                    one_hot=training.labels == "one-hot",
+                    one_hot=training.one_hot,
                 )
             ),
             epochs=plan.epochs,

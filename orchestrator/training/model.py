@@ -96,5 +96,5 @@ def _example(manifest: Manifest, *, one_hot: bool) -> tuple[Any, NDArray[Any]]:
 
 def _create_variables(training: Training, manifest: Manifest) -> None:
     # The part of Keras's `fit` that makes variables of layers, metrics, loss and optimizer.
-    batch = _example(manifest, one_hot=training.labels == "one-hot")
+    batch = _example(manifest, one_hot=training.one_hot)
     training.model._symbolic_build(data_batch=batch)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from orchestrator.catalog import load_catalog
 from orchestrator.errors import UnavailableError, UsageError
 from orchestrator.spec import RunSpec
-from orchestrator.storage import DEFAULT_STORAGE, Storage, read_json
+from orchestrator.storage import Storage, read_json
 from orchestrator.training.model import build_training
 
 if TYPE_CHECKING:
@@ -31,8 +30,7 @@ def load_model(run: str = "latest", *, storage: str | None = None) -> keras.Mode
     """
     import keras
 
-    place = Storage.at(storage or os.environ.get("LAUNCH_JOB_STORAGE") or DEFAULT_STORAGE)
-    folder = place.find_run(run)
+    folder = Storage.chosen(storage).find_run(run)
     if not folder.model.is_file():
         raise UsageError(
             f"Run {folder.run_id} has no trained model.",

@@ -146,9 +146,7 @@ class _Worker:
                 self.task.dataset, self.manifest, worker=self.rank, workers=self.workers
             )
         )
-        return evaluate(
-            twin, batches, len(self.manifest.classes), one_hot=training.labels == "one-hot"
-        )
+        return evaluate(twin, batches, len(self.manifest.classes), one_hot=training.one_hot)
 
     @contextlib.contextmanager
     def _phase(self, name: str) -> Iterator[None]:

@@ -25,11 +25,10 @@ results = {}
 for name, build in parity_models.MODELS.items():
     training = build()
     model = training.model
-    one_hot = training.labels == "one-hot"
     for index, weight in enumerate(model.get_weights()):
         results[f"{name}.first.{index}"] = weight
     history = model.fit(
-        ((x, np.eye(3, dtype=np.float32)[y] if one_hot else y) for x, y in batches),
+        ((x, np.eye(3, dtype=np.float32)[y] if training.one_hot else y) for x, y in batches),
         epochs=plan.epochs,
         steps_per_epoch=plan.steps_per_epoch,
         verbose=0,
