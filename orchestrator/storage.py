@@ -8,6 +8,7 @@ so a reader sees a whole file or none.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -142,6 +143,69 @@ def new_folder(path: Path) -> Iterator[Path]:
                 raise UnavailableError(f"Can't make {path}.")
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def unfinished_folder(path: Path) -> Iterator[Path | None]:
+    """Give a hidden folder beside `path`, and rename it to `path` when the block is done.
+
+    One process at a time has it; the others wait. If a process is killed, what it has written stays
+    for the next one to go on with. If the block fails, nothing is left behind.
+
+    Yields:
+        The folder; None if `path` is there already.
+
+    Raises:
+        UnavailableError: The storage can't be written or is full.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = path.parent / f".{path.name}.unfinished"
+        with _held(folder, unless=path) as lock:
+            if lock is None:
+                yield None
+                return
+            try:
+                yield folder
+                sync_folder(folder)
+                lock.unlink()
+                os.rename(folder, path)
+                sync_folder(path.parent)
+            except Exception:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+
+
+@contextlib.contextmanager
+def _held(folder: Path, *, unless: Path) -> Iterator[Path | None]:
+    """Make a folder and hold the lock in it, which goes with the process.
+
+    Yields:
+        The lock's file; None if `unless` is there.
+    """
+    lock = folder / ".lock"
+    while not unless.exists():
+        folder.mkdir(exist_ok=True)
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # Another process has just finished, or failed.
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _is_open_at(handle, lock):
+                yield lock
+                return
+        finally:
+            os.close(handle)
+    yield None
+
+
+def _is_open_at(handle: int, path: Path) -> bool:
+    """Whether an open file is the one that has this path now."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def sync_folder(path: Path) -> None:

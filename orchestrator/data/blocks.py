@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 Block = dict[str, "NDArray[Any]"]
 
 
-def blocks(source: Source, split: str, *, size: int) -> Iterator[Block]:
-    """Yield the rows of a split, checked and numbered.
+def blocks(
+    source: Source, split: str, *, size: int, first: int = 0, stop: int | None = None
+) -> Iterator[Block]:
+    """Yield rows of a split, checked and numbered.
 
     Args:
         source: Where the rows come from.
         split: Name of the split.
         size: Rows of a block; the last may hold fewer.
+        first: Number of the row to begin with.
+        stop: Number of the row to end before; None: all rows, of which there have to be as many as
+            the source declared.
 
     Yields:
         `(rows, *shape)` for each column of the source and `ROW_COLUMN`.
@@ -31,35 +36,53 @@ def blocks(source: Source, split: str, *, size: int) -> Iterator[Block]:
     """
     import numpy as np
 
-    number = 0
-    for rows in _cut(source, split, size):
-        count = len(rows[source.label.name])
-        yield {**rows, ROW_COLUMN: np.arange(number, number + count, dtype=np.int64)}
-        number += count
     declared = source.splits[split].rows
-    if number != declared:
-        raise UsageError(f"Split {split} has {number} rows; its source declared {declared}.")
+    number = first
+    for rows in _cut(source, split, size, first):
+        count = len(rows[source.label.name])
+        if stop is not None and number + count > stop:
+            count = stop - number
+            rows = {name: values[:count] for name, values in rows.items()}
+        if number + count > declared:
+            raise _miscounted(split, f"more than {declared}", declared)
+        if count:
+            yield {**rows, ROW_COLUMN: np.arange(number, number + count, dtype=np.int64)}
+        number += count
+        if number == stop:
+            return
+    if number != (declared if stop is None else stop):
+        raise _miscounted(split, str(number), declared)
 
 
-def _cut(source: Source, split: str, size: int) -> Iterator[Block]:
-    """Yield the rows in blocks, whatever the batches that they come in."""
-    import numpy as np
+def _miscounted(split: str, rows: str, declared: int) -> UsageError:
+    return UsageError(f"Split {split} has {rows} rows; its source declared {declared}.")
 
+
+def _cut(source: Source, split: str, size: int, first: int) -> Iterator[Block]:
+    """Yield the rows from one on in blocks, whatever the batches that they come in."""
     waiting: list[Block] = []
     held = 0
-    for batch in source.splits[split].read():
+    for batch in source.splits[split].batches(first):
         rows = checked(batch, source, split)
         count, at = len(rows[source.label.name]), 0
         while held + count - at >= size:
             end = at + size - held
             waiting.append({name: values[at:end] for name, values in rows.items()})
-            yield {n: np.concatenate([part[n] for part in waiting]) for n in rows}
+            yield _joined(waiting)
             waiting, held, at = [], 0, end
         if at < count:
             waiting.append({name: values[at:] for name, values in rows.items()})
             held += count - at
     if waiting:
-        yield {n: np.concatenate([part[n] for part in waiting]) for n in waiting[0]}
+        yield _joined(waiting)
+
+
+def _joined(parts: list[Block]) -> Block:
+    import numpy as np
+
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def checked(batch: Batch, source: Source, split: str) -> Block:
@@ -76,12 +99,16 @@ def checked(batch: Batch, source: Source, split: str) -> Block:
         if column.name not in batch:
             raise UsageError(f"Split {split} lacks column {column.name!r}.")
         got = np.asarray(batch[column.name])
-        if got.dtype.name != column.dtype or got.shape[1:] != column.shape or got.ndim == 0:
+        if (
+            got.dtype.newbyteorder("=") != column.numpy_dtype
+            or got.shape[1:] != column.shape
+            or got.ndim == 0
+        ):
             raise UsageError(
                 f"Split {split}: column {column.name!r} has rows of {got.dtype.name} "
                 f"{got.shape[1:]}; its source declared {column.dtype} {column.shape}."
             )
-        rows[column.name] = got.astype(column.dtype, copy=False)
+        rows[column.name] = got.astype(column.numpy_dtype, copy=False)
     lengths = {name: len(values) for name, values in rows.items()}
     if len(set(lengths.values())) != 1:
         raise UsageError(f"Split {split}: the columns of a batch differ in length: {lengths}.")

@@ -54,6 +54,24 @@ def deal_block(*, block: int, rows: int, streams: int, seed: int) -> NDArray[np.
     return np.concatenate([full, last])
 
 
+def deal(*, first: int, count: int, rows: int, streams: int, seed: int) -> NDArray[np.int64]:
+    """Return the stream of each of some consecutive rows of one block.
+
+    Row g of a split is row g // S of its stream, since each round gives each stream one row.
+
+    Args:
+        first: Number of the first of them in the split.
+        count: How many.
+        rows: Rows of the whole split.
+        streams: Number of streams, S.
+        seed: Seed of the dealing.
+    """
+    size = ROUNDS_PER_BLOCK * streams
+    block, start = divmod(first, size)
+    whole = deal_block(block=block, rows=min(size, rows - block * size), streams=streams, seed=seed)
+    return whole[start : start + count]
+
+
 def permutation(size: int, key: tuple[int, ...]) -> NDArray[np.int64]:
     """Return a permutation of `range(size)` that depends on nothing but `key`.
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.data.blocks import blocks
-from orchestrator.data.manifest import MANIFEST_FILE, Manifest, Shard, fingerprint
-from orchestrator.data.order import ROUNDS_PER_BLOCK, deal_block
-from orchestrator.data.shards import check_shard, damaged, stored_columns
+from orchestrator.data.manifest import MANIFEST_FILE, Manifest, fingerprint
+from orchestrator.data.portion import NOTES, Portion, portions
+from orchestrator.data.shard_writer import ShardWriter
+from orchestrator.data.shards import check_shard, damaged, sha256_of, stored_columns
 from orchestrator.data.source import Source
-from orchestrator.data.spool import Spool, sha256_of
 from orchestrator.errors import UnavailableError
-from orchestrator.storage import Storage, check_name, new_folder, write_json
+from orchestrator.storage import Storage, check_name, unfinished_folder, write_json
 
 #: Called with (split, rows done, rows in all) while rows are written.
 PrepareProgress = Callable[[str, int, int], None]
@@ -59,24 +59,26 @@ def prepare(
     folder = storage.dataset(dataset, mark)
     if (found := _find(folder, mark)) is not None:
         return PreparedDataset(folder=folder, manifest=found, cached=True)
-    with new_folder(folder) as temporary:
-        splits = {
-            name: _write_split(temporary, name, source, streams, seed, progress)
-            for name in source.splits
-        }
-        manifest = Manifest(
-            dataset=dataset,
-            fingerprint=mark,
-            origin=source.origin,
-            source_digest=source.digest,
-            features=source.features,
-            label=source.label,
-            classes=source.classes,
-            streams=streams,
-            splits=splits,
-        )
-        write_json(temporary / MANIFEST_FILE, manifest.to_dict())
-    return PreparedDataset(folder=folder, manifest=Manifest.read(folder), cached=False)
+    with unfinished_folder(folder) as unfinished:
+        if unfinished is not None:
+            writers = _laid_out(unfinished, source, streams)
+            for writer in writers:
+                _bring(source, writer, seed, progress)
+            shards = {writer.split: writer.finish() for writer in writers}
+            shutil.rmtree(unfinished / NOTES)
+            manifest = Manifest(
+                dataset=dataset,
+                fingerprint=mark,
+                origin=source.origin,
+                source_digest=source.digest,
+                features=source.features,
+                label=source.label,
+                classes=source.classes,
+                streams=streams,
+                splits=shards,
+            )
+            write_json(unfinished / MANIFEST_FILE, manifest.to_dict())
+    return PreparedDataset(folder=folder, manifest=Manifest.read(folder), cached=unfinished is None)
 
 
 def find_prepared(dataset: str, fingerprint: str, *, storage: Storage) -> PreparedDataset | None:
@@ -126,21 +128,32 @@ def _find(folder: Path, mark: str) -> Manifest | None:
     return manifest
 
 
-def _write_split(
-    folder: Path,
-    split: str,
-    source: Source,
-    streams: int,
-    seed: int,
-    progress: PrepareProgress | None,
-) -> tuple[Shard, ...]:
-    check_name(split, what="split")
-    spool = Spool(folder / f".{split}", stored_columns(source.features, source.label), streams)
-    done = 0
-    for number, block in enumerate(blocks(source, split, size=ROUNDS_PER_BLOCK * streams)):
-        size = len(block[source.label.name])
-        spool.append(block, deal_block(block=number, rows=size, streams=streams, seed=seed))
-        done += size
-        if progress is not None:
-            progress(split, done, source.splits[split].rows)
-    return spool.write_shards(folder, split)
+def _laid_out(folder: Path, source: Source, streams: int) -> list[ShardWriter]:
+    """Return the writer of each split, with all files there to be filled."""
+    writers = [
+        ShardWriter(
+            folder=folder,
+            split=check_name(name, what="split"),
+            columns=stored_columns(source.features, source.label),
+            rows=split.rows,
+            streams=streams,
+        )
+        for name, split in source.splits.items()
+    ]
+    if not (folder / NOTES).is_dir():
+        for writer in writers:
+            writer.lay_out()
+        (folder / NOTES).mkdir()  # It says that all files are there.
+    return writers
+
+
+def _bring(
+    source: Source, writer: ShardWriter, seed: int, progress: PrepareProgress | None
+) -> None:
+    for portion in portions(source, writer, seed=seed):
+
+        def tell(done: int, portion: Portion = portion) -> None:
+            if progress is not None:
+                progress(writer.split, portion.first + done, writer.rows)
+
+        portion.bring(tell)

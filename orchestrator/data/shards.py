@@ -6,7 +6,9 @@ arrays are `fixed_shape_tensor`s; scalars are plain; none has nulls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,27 +26,24 @@ def stored_columns(features: Sequence[Column], label: Column) -> tuple[Column, .
     return (*features, label, Column(name=ROW_COLUMN, dtype="int64"))
 
 
-def write_shard(path: Path, columns: Sequence[Column], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write one stream.
+def schema_of(columns: Sequence[Column]) -> pa.Schema:
+    """Return the Arrow schema of a shard's columns."""
+    import pyarrow as pa
 
-    Args:
-        path: File to write.
-        columns: Columns of the shard.
-        arrays: `(rows, *shape)` for each column; they may be memory-mapped.
+    return pa.schema([pa.field(c.name, _arrow_type(c), nullable=False) for c in columns])
+
+
+def read_batch(path: Path) -> tuple[pa.RecordBatch, int]:
+    """Map a shard's record batch into memory; return it and the address of the file's first byte.
+
+    Raises:
+        OSError: The file can't be read.
+        pyarrow.ArrowException: It is no shard.
     """
     import pyarrow as pa
 
-    fields = [pa.field(c.name, _arrow_type(c), nullable=False) for c in columns]
-    batch = pa.record_batch(
-        [_to_arrow(c, arrays[c.name]) for c in columns], schema=pa.schema(fields)
-    )
-    # A stream may hold 2^31 elements and more, which IPC refuses unless it is told otherwise.
-    options = pa.ipc.IpcWriteOptions(allow_64bit=True)
-    with (
-        pa.OSFile(str(path), "wb") as file,
-        pa.ipc.new_file(file, batch.schema, options=options) as writer,
-    ):
-        writer.write_batch(batch)
+    mapped = pa.memory_map(str(path)).read_buffer()
+    return pa.ipc.open_file(mapped).get_batch(0), mapped.address
 
 
 def open_stream(
@@ -62,11 +61,9 @@ def open_stream(
 
     shard = manifest.splits[split][stream]
     columns = stored_columns(manifest.features, manifest.label)
-    path = folder / shard.file
     check_shard(folder, shard)
     try:
-        file = pa.ipc.open_file(pa.memory_map(str(path)))
-        batch = file.get_batch(0)
+        batch, _ = read_batch(folder / shard.file)
         arrays = {c.name: _to_numpy(c, batch.column(c.name)) for c in columns}
     except (OSError, pa.ArrowException, KeyError, ValueError) as err:
         raise damaged(folder, shard, str(err)) from err
@@ -97,28 +94,43 @@ def damaged(folder: Path, shard: Shard, why: str) -> UnavailableError:
     )
 
 
-def _arrow_type(column: Column) -> pa.DataType:
-    import numpy as np
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_arrow(column: Column, values: NDArray[Any]) -> pa.Array:
+    """Return an Arrow array over the bytes of a column's contiguous values `(rows, *shape)`."""
     import pyarrow as pa
 
-    element = pa.from_numpy_dtype(np.dtype(column.dtype))
-    return pa.fixed_shape_tensor(element, column.shape) if column.shape else element
-
-
-def _to_arrow(column: Column, values: NDArray[Any]) -> pa.Array:
-    import numpy as np
-    import pyarrow as pa
-
-    flat = np.ascontiguousarray(values).reshape(-1)
-    element = pa.from_numpy_dtype(flat.dtype)
-    array = pa.Array.from_buffers(element, len(flat), [None, pa.py_buffer(flat)])
+    flat = values.reshape(-1)
+    buffers = [None, pa.py_buffer(flat.view("u1"))]
+    array = pa.Array.from_buffers(_element_type(column), len(flat), buffers)
     if not column.shape:
         return array
-    size = int(np.prod(column.shape))
-    rows = pa.FixedSizeListArray.from_arrays(array, size)
+    rows = pa.FixedSizeListArray.from_arrays(array, math.prod(column.shape))
     return pa.ExtensionArray.from_storage(_arrow_type(column), rows)
 
 
 def _to_numpy(column: Column, array: pa.Array) -> NDArray[Any]:
+    import numpy as np
+
     values = array.storage.flatten() if column.shape else array
-    return values.to_numpy(zero_copy_only=True).reshape(len(array), *column.shape)
+    data = values.buffers()[-1] or b""
+    flat = np.frombuffer(data, column.numpy_dtype, count=len(values))
+    return flat.reshape(len(array), *column.shape)
+
+
+def _arrow_type(column: Column) -> pa.DataType:
+    import pyarrow as pa
+
+    element = _element_type(column)
+    return pa.fixed_shape_tensor(element, column.shape) if column.shape else element
+
+
+def _element_type(column: Column) -> pa.DataType:
+    import pyarrow as pa
+
+    dtype = column.numpy_dtype
+    return pa.binary(dtype.itemsize) if dtype.kind == "S" else pa.from_numpy_dtype(dtype)

@@ -7,6 +7,7 @@ before the first byte is read.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +26,22 @@ class Column:
 
     #: Name of the column.
     name: str
-    #: NumPy name of the element type, such as `uint8`.
+    #: NumPy name of the element type, such as `uint8`; `S12` for text of 12 bytes at most, UTF-8.
     dtype: str
     #: Shape of one row's value; `()` for a scalar.
     shape: tuple[int, ...] = ()
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The element type."""
+        import numpy as np
+
+        return np.dtype(self.dtype)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row's value."""
+        return math.prod(self.shape) * self.numpy_dtype.itemsize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +52,22 @@ class Split:
     rows: int
     #: Start reading from the first row; batches may be of any size.
     read: Callable[[], Iterator[Batch]]
+    #: Start reading from a row, given its number; None: rows come one after the other, from the
+    #: first. Where it is there, several processes may read the split at once.
+    read_from: Callable[[int], Iterator[Batch]] | None = None
+
+    def batches(self, first: int = 0) -> Iterator[Batch]:
+        """Start reading from a row."""
+        if not first:
+            yield from self.read()
+        elif self.read_from is not None:
+            yield from self.read_from(first)
+        else:
+            for batch in self.read():
+                rows = len(next(iter(batch.values())))
+                if rows > first:
+                    yield {name: values[first:] for name, values in batch.items()}
+                first = max(0, first - rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +117,11 @@ def in_memory(batch: Batch, *, batch_rows: int = 4096) -> Split:
     """
     rows = len(next(iter(batch.values())))
 
-    def read() -> Iterator[Batch]:
-        for first in range(0, rows, batch_rows):
-            yield {name: values[first : first + batch_rows] for name, values in batch.items()}
+    def read(first: int = 0) -> Iterator[Batch]:
+        for at in range(first, rows, batch_rows):
+            yield {name: values[at : at + batch_rows] for name, values in batch.items()}
 
-    return Split(rows=rows, read=read)
+    return Split(rows=rows, read=read, read_from=read)
 
 
 def _silent(message: str, done: int, total: int | None) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +22,7 @@ from orchestrator.data.manifest import MANIFEST_FILE, ROW_COLUMN, Manifest
 from orchestrator.data.order import stream_rows
 from orchestrator.data.prepare import PreparedDataset, prepare, verify
 from orchestrator.data.shards import open_stream
-from orchestrator.data.source import Column, Source, Split, in_memory
+from orchestrator.data.source import Batch, Column, Source, Split, in_memory
 from orchestrator.errors import UnavailableError, UsageError
 from orchestrator.storage import Storage
 
@@ -184,12 +187,12 @@ def test_a_missing_column_is_refused(make_source, storage):
         prepare("made-up", source, streams=2, storage=storage)
 
 
-@pytest.mark.parametrize("declared", [99, 101])
-def test_another_number_of_rows_is_refused(make_source, storage, declared):
+@pytest.mark.parametrize(("declared", "held"), [(99, "more than 99"), (101, "100")])
+def test_another_number_of_rows_is_refused(make_source, storage, declared, held):
     source = make_source()
     wrong = dataclasses.replace(source.splits["train"], rows=declared)
     source = dataclasses.replace(source, splits={**source.splits, "train": wrong})
-    with pytest.raises(UsageError, match=f"train has 100 rows; its source declared {declared}"):
+    with pytest.raises(UsageError, match=f"train has {held} rows; its source declared {declared}"):
         prepare("made-up", source, streams=2, storage=storage)
     assert_nothing_left(storage)
 
@@ -287,6 +290,52 @@ def test_two_at_once_do_not_harm_each_other(tmp_path):
         folders = {future.result()[0] for future in futures}
     (folder,) = folders
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+def digests(prepared: PreparedDataset) -> list[str]:
+    return [shard.sha256 for shards in prepared.manifest.splits.values() for shard in shards]
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+def test_a_killed_preparation_goes_on_where_it_was(make_source, storage, monkeypatch, seekable):
+    whole = prepare("whole", make_source(train=9000), streams=4, storage=storage)
+    source = make_source(train=9000)
+    rows = source.splits["train"]
+    begun: list[int] = []
+
+    def read(first: int = 0, *, die_at: int | None = None) -> Iterator[Batch]:
+        begun.append(first)
+        for batch in rows.batches(first):
+            if die_at is not None and batch["image"].max() >= die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield batch
+
+    def having(**how: int) -> Source:
+        seek = functools.partial(read, **how) if seekable else None
+        split = Split(rows=9000, read=functools.partial(read, **how), read_from=seek)
+        return dataclasses.replace(source, splits={**source.splits, "train": split})
+
+    monkeypatch.setattr("orchestrator.data.portion._SYNC_BYTES", 100_000)
+    monkeypatch.setattr("orchestrator.data.portion._SLICE_BYTES", 10_000)
+    monkeypatch.setattr("orchestrator.data.portion._PORTION_BYTES", 150_000)
+    child = get_context("fork").Process(
+        target=prepare,
+        args=("whole", having(die_at=8000)),
+        kwargs={"streams": 3, "storage": storage},
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    (half,) = whole.folder.parent.glob(".*")  # Hidden, so that nobody takes it for whole.
+    written = {path: path.stat().st_mtime_ns for path in half.glob("test/*")}
+
+    prepared = prepare("whole", having(), streams=3, storage=storage)
+    assert written  # All files are laid out before the first row is written.
+    assert not half.exists()
+    if seekable:
+        assert 0 not in begun  # What had reached the disk was not read again.
+    fresh = Storage.at(str(storage.path / "fresh"))
+    assert digests(prepared) == digests(prepare("whole", source, streams=3, storage=fresh))
 
 
 def assert_nothing_left(storage: Storage) -> None:
