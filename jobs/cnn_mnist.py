@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from orchestrator import job
+from orchestrator import DatasetInfo, job
 
 
-@job(dataset="mnist", epochs=4, batch_size=128)
+@job(dataset="mnist", epochs=4, batch_size=128, shape=(28, 28))
 def cnn_mnist(
+    info: DatasetInfo,
     filters: Annotated[int, "Filters of the first convolution; the second has twice as many."] = 32,
     hidden: Annotated[int, "Units of the dense layer after them."] = 128,
     dropout: Annotated[float, "Share of those units that are left out of each step."] = 0.3,
@@ -14,11 +15,13 @@ def cnn_mnist(
 ):
     import keras
 
+    image = info.feature
+    rows, columns, *colours = image.shape
     model = keras.Sequential(
         [
-            keras.Input((28, 28), name="image"),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Reshape((28, 28, 1)),
+            keras.Input(image.shape, name="image"),
+            keras.layers.Rescaling(1 / 255 if image.dtype == "uint8" else 1),
+            keras.layers.Reshape((rows, columns, *(colours or (1,)))),
             keras.layers.Conv2D(filters, 3, padding="same", activation="relu"),
             keras.layers.MaxPooling2D(),
             keras.layers.Conv2D(2 * filters, 3, padding="same", activation="relu"),
@@ -26,7 +29,7 @@ def cnn_mnist(
             keras.layers.Flatten(),
             keras.layers.Dense(hidden, activation="relu"),
             keras.layers.Dropout(dropout),
-            keras.layers.Dense(10, activation="softmax"),
+            keras.layers.Dense(len(info.classes), activation="softmax"),
         ]
     )
     model.compile(

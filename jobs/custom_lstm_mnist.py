@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from orchestrator import job
+from orchestrator import DatasetInfo, job
 
 
-@job(dataset="mnist", epochs=5, batch_size=128)
+@job(dataset="mnist", epochs=5, batch_size=128, shape=(28, 28))
 def custom_lstm_mnist(
+    info: DatasetInfo,
     units: Annotated[int, "Units of the LSTM."] = 128,
     learning_rate: Annotated[float, "Learning rate of Adam."] = 1e-3,
 ):
@@ -15,10 +16,10 @@ def custom_lstm_mnist(
     # Under this name a file of the model finds its class again.
     @keras.saving.register_keras_serializable(package="launch_job")
     class CustomLSTM(keras.Model):
-        def __init__(self, units, classes, **more):
+        def __init__(self, units, classes, scale, **more):
             super().__init__(**more)
             self.units, self.classes = units, classes
-            self.scale = keras.layers.Rescaling(1 / 255)
+            self.scale = keras.layers.Rescaling(scale)
             self.lstm = keras.layers.LSTM(units, return_sequences=True)
             self.classify = keras.layers.Dense(classes, activation="softmax")
 
@@ -27,9 +28,11 @@ def custom_lstm_mnist(
             return self.classify(steps[:, -1, :])
 
         def get_config(self):
-            return {**super().get_config(), "units": self.units, "classes": self.classes}
+            mine = {"units": self.units, "classes": self.classes, "scale": self.scale.scale}
+            return {**super().get_config(), **mine}
 
-    model = CustomLSTM(units, 10)
+    scale = 1 / 255 if info.feature.dtype == "uint8" else 1.0
+    model = CustomLSTM(units, len(info.classes), scale)
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
         loss="sparse_categorical_crossentropy",

@@ -2,17 +2,20 @@
 
 from typing import Annotated, Literal
 
-from orchestrator import Training, job
+from orchestrator import DatasetInfo, Training, job
 
 
-@job(dataset="mnist", epochs=5, batch_size=128)
+@job(dataset="mnist", epochs=5, batch_size=128, shape=(28, 28))
 def lstm_mnist(
+    info: DatasetInfo,
     units: Annotated[int, "Units of the LSTM."] = 64,
     hidden: Annotated[int, "Units of the dense layer after it."] = 128,
     activation: Annotated[
         Literal["tanh", "relu"], "Activation of the LSTM; GPUs have a fused kernel for tanh."
     ] = "tanh",
-    image_size: Annotated[int, "Rows and columns of images, padded with black."] = 28,
+    image_size: Annotated[
+        int, "Rows and columns that images are padded to, with black; 0 leaves them as they are."
+    ] = 0,
     labels: Annotated[
         Literal["integers", "one-hot"], "Form of labels, and with it of the cross-entropy."
     ] = "integers",
@@ -20,24 +23,26 @@ def lstm_mnist(
 ):
     import keras
 
-    border = image_size - 28
-    if border < 0:
-        raise ValueError(f"images have 28 rows, which don't fit into {image_size}")
+    image = info.feature
+    if image_size and image_size < max(image.shape):
+        raise ValueError(
+            f"images of {image.shape} pixels don't fit into {image_size} × {image_size}"
+        )
     # Padding keeps each pixel's neighbours. Cutting the pixels into other rows would not.
-    around = (border // 2, border - border // 2)
+    borders = [image_size - pixels for pixels in image.shape]
     padding = [
-        keras.layers.Reshape((28, 28, 1)),
-        keras.layers.ZeroPadding2D((around, around)),
+        keras.layers.Reshape((*image.shape, 1)),
+        keras.layers.ZeroPadding2D([(border // 2, border - border // 2) for border in borders]),
         keras.layers.Reshape((image_size, image_size)),
     ]
     model = keras.Sequential(
         [
-            keras.Input((28, 28), name="image"),
-            keras.layers.Rescaling(1 / 255),
-            *(padding if border else []),
+            keras.Input(image.shape, name="image"),
+            keras.layers.Rescaling(1 / 255 if image.dtype == "uint8" else 1),
+            *(padding if image_size else []),
             keras.layers.LSTM(units, activation=activation),
             keras.layers.Dense(hidden, activation="relu"),
-            keras.layers.Dense(10, activation="softmax"),
+            keras.layers.Dense(len(info.classes), activation="softmax"),
         ]
     )
     one_hot = labels == "one-hot"

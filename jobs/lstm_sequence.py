@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from orchestrator import job
+from orchestrator import DatasetInfo, job
 
 
-@job(dataset="sequences", epochs=5, batch_size=64)
+@job(dataset="sequences", epochs=5, batch_size=64, shape=(64, 8))
 def lstm_sequence(
+    info: DatasetInfo,
     units: Annotated[int, "Units of the LSTM."] = 50,
     learning_rate: Annotated[float, "Learning rate of Adam."] = 3e-3,
 ):
@@ -14,9 +15,9 @@ def lstm_sequence(
 
     model = keras.Sequential(
         [
-            keras.Input((64, 8), name="sequence"),
+            keras.Input(info.feature.shape, name="sequence"),
             keras.layers.LSTM(units),
-            keras.layers.Dense(2, activation="softmax"),
+            keras.layers.Dense(len(info.classes), activation="softmax"),
         ]
     )
     model.compile(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.catalog import Training, dataset, job
+from orchestrator.catalog import DatasetInfo, Training, dataset, job
 
 if TYPE_CHECKING:
     from orchestrator.launcher import launch
     from orchestrator.results.report import Report
     from orchestrator.training.saved import load_model
 
-__all__ = ["Report", "Training", "dataset", "job", "launch", "load_model"]
+__all__ = ["DatasetInfo", "Report", "Training", "dataset", "job", "launch", "load_model"]
 
 
 def __getattr__(name: str) -> Any:

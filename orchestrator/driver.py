@@ -143,6 +143,7 @@ class Driver:
             "dataset_fingerprint": mark,
             "train_rows": prepared.manifest.rows("train"),
         }
+        self._request["dataset"] = prepared.manifest.info.to_dict()
         write_json(self.folder.spec, self._request)
         return prepared
 
@@ -150,7 +151,7 @@ class Driver:
         if isinstance(self.data, PreparedDataset):
             return self.data
         return prepare(
-            self.spec.dataset,
+            self.spec.dataset_name,
             self.data,
             streams=self.spec.streams,
             storage=self.storage,

@@ -16,6 +16,9 @@ from orchestrator.spec import DEFAULT_STREAMS, Device, RunOptions, RunSpec
 from orchestrator.storage import RunFolder, Storage
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from pandas import DataFrame
+
     from orchestrator.cluster.embedded import EmbeddedRay
     from orchestrator.cluster.joined import JoinedRay
     from orchestrator.results.report import Report
@@ -26,7 +29,8 @@ def launch(
     *,
     workers: int = 1,
     min_workers: int | None = None,
-    dataset: str | None = None,
+    dataset: str | DataFrame | pa.Table | Mapping[str, Any] | None = None,
+    label: str | None = None,
     params: Mapping[str, Any] | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -54,7 +58,9 @@ def launch(
         job: Name of the job.
         workers: Number of workers.
         min_workers: Fewest workers to start or go on with; it takes more when there is room.
-        dataset: Name of the dataset; the job's own if none is given.
+        dataset: Name of the dataset, or the path of a file; or rows in memory: a pandas DataFrame,
+            an Arrow table, or a mapping of NumPy arrays. The job's own dataset if none is given.
+        label: Column to learn, where the dataset is a file or lies in memory.
         params: Parameters of the job that differ from their defaults.
         epochs: Passes over the training rows; the job's own number if none is given.
         batch_size: Rows of a global batch; the job's own if none is given.
@@ -98,6 +104,7 @@ def launch(
         name=name,
         tags=tuple(tags),
         data_dir=data_dir or os.environ.get("LAUNCH_JOB_DATA_DIR"),
+        label=label,
     )
     request = prepare_request(
         job,

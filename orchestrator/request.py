@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.catalog import Catalog, Job, load_catalog
+from orchestrator.data.files.detect import file_source, is_file, memory_source
+from orchestrator.data.files.file import DataFile
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.prepare import PreparedDataset, find_prepared
 from orchestrator.data.source import Source, SourceContext
@@ -21,6 +23,9 @@ from orchestrator.observer import Observer
 from orchestrator.spec import RunOptions, RunSpec, new_run_id
 from orchestrator.states import RunState
 from orchestrator.storage import RunFolder, Storage, read_json
+
+#: What a dataset is called that was given as rows in memory.
+IN_MEMORY = "memory"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +63,7 @@ def prepare_request(
     job: str,
     options: RunOptions,
     *,
-    dataset: str | None,
+    dataset: Any,
     params: Mapping[str, Any],
     epochs: int | None,
     batch_size: int | None,
@@ -74,17 +79,23 @@ def prepare_request(
     """
     catalog = load_catalog()
     entry = catalog.jobs.get(job)
+    named = dataset is None or isinstance(dataset, str)
     wanted = RunSpec(
         **dataclasses.asdict(options),
         run_id=new_run_id(job, datetime.now(UTC)),
         job=entry.name,
         params=entry.parse(params),
-        dataset=dataset or entry.dataset,
+        dataset=(dataset or entry.dataset) if named else IN_MEMORY,
         epochs=entry.epochs if epochs is None else epochs,
         batch_size=entry.batch_size if batch_size is None else batch_size,
     )
-    strict = dataset is not None or address is not None
-    spec, source = _find_rows(catalog, wanted, strict=strict, observer=observer)
+    if named:
+        strict = dataset is not None or address is not None
+        spec, source = _find_rows(catalog, wanted, strict=strict, observer=observer)
+    else:
+        spec = wanted
+        context = _context(spec, observer)
+        source = memory_source(dataset, label=spec.label, shape=entry.shape, context=context)
     return Request(
         spec=spec,
         job=entry,
@@ -133,7 +144,7 @@ def prepare_resumption(
     mark = asked.get("dataset_fingerprint")
     data: Source | PreparedDataset | None = None
     if mark is not None:
-        data = find_prepared(spec.dataset, mark, storage=storage)
+        data = find_prepared(spec.dataset_name, mark, storage=storage)
     if data is None:
         spec, data = _find_rows(catalog, spec, strict=True, observer=observer)
     return Request(
@@ -185,10 +196,19 @@ def _find_rows(
         DataUnavailableError: They can't be had, and nothing may stand in: the user named the
             dataset, or it would be on a cluster, where nobody may be looking.
     """
+    context = _context(spec, observer)
+    if spec.dataset == IN_MEMORY:
+        raise UsageError(
+            "The rows of this run were in memory, and had not been prepared yet.",
+            hint="Start a new run.",
+        )
+    if spec.dataset not in catalog.datasets.entries and is_file(spec.dataset):
+        return _find_file(spec, catalog.jobs.get(spec.job), context)
     wanted = catalog.datasets.get(spec.dataset)
-    context = SourceContext(
-        data_dir=spec.source_dir, cache_dir=cache_dir(), progress=observer.progress
-    )
+    if spec.label is not None:
+        raise UsageError(
+            f"--label {spec.label} is for a dataset in a file; {wanted.name} knows its own."
+        )
     try:
         return spec, wanted.load(context)
     except DataUnavailableError as err:
@@ -202,6 +222,21 @@ def _find_rows(
     stand_in = catalog.datasets.get(wanted.offline)
     changed = dataclasses.replace(spec, dataset=stand_in.name, notes=(*spec.notes, note))
     return changed, stand_in.load(context)
+
+
+def _find_file(spec: RunSpec, job: Job, context: SourceContext) -> tuple[RunSpec, Source]:
+    """Find the rows of a dataset that is a file, named so that it is found from anywhere."""
+    label = spec.label
+    if label is not None and label.endswith(".npy"):
+        label = DataFile.at(label).uri
+    spec = dataclasses.replace(spec, dataset=DataFile.at(spec.dataset).uri, label=label)
+    return spec, file_source(spec.dataset, label=label, shape=job.shape, context=context)
+
+
+def _context(spec: RunSpec, observer: Observer) -> SourceContext:
+    return SourceContext(
+        data_dir=spec.source_dir, cache_dir=cache_dir(), progress=observer.progress
+    )
 
 
 def cache_dir() -> Path:

@@ -55,6 +55,8 @@ class RunOptions:
     tags: tuple[str, ...] = ()
     #: Folder of the dataset's files, if the user named one.
     data_dir: str | None = None
+    #: Column to learn of a dataset that is a file.
+    label: str | None = None
 
     def __post_init__(self) -> None:
         for option in ("workers", "streams", "keep"):
@@ -96,7 +98,7 @@ class RunSpec(RunOptions):
     job: str
     #: Every parameter of the job.
     params: Mapping[str, bool | int | float | str]
-    #: Name of the dataset.
+    #: Name of the dataset, or the path or address of its file.
     dataset: str
     #: Passes over the training rows.
     epochs: int
@@ -110,6 +112,12 @@ class RunSpec(RunOptions):
         check_name(self.run_id, what="run")
         for option in ("epochs", "batch-size"):
             _check_whole(option, getattr(self, option.replace("-", "_")), least=1)
+
+    @property
+    def dataset_name(self) -> str:
+        """What the dataset is called among prepared ones: its name, or that of its file."""
+        name = re.sub(r"[^a-z0-9._-]+", "-", self.dataset.rpartition("/")[2].lower())
+        return re.sub(r"\.{2,}", ".", name).strip(".-_")[:100] or "data"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""

@@ -6,7 +6,8 @@ The function's typed parameters are the options of the command line:
     def lstm_mnist(units: Annotated[int, "Units of the LSTM."] = 64): ...
 
 gives `launch-job lstm-mnist --units 128`. Types are int, float, str, bool and `Literal[...]`;
-each parameter has a default.
+each parameter has a default. A parameter of the type `DatasetInfo` is no option: it is given what
+is known of the dataset.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
+from orchestrator.catalog.info import DatasetInfo
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -115,11 +117,20 @@ class Job:
     parameters: tuple[Parameter, ...]
     #: File that declares it.
     path: Path
+    #: Shape that the numbers of a row are brought to, if a table is given in place of arrays.
+    shape: tuple[int, ...] | None = None
+    #: Name of the parameter of `build` that takes a DatasetInfo.
+    info_parameter: str | None = None
 
     @property
     def module(self) -> str:
         """Name of the module that declares it (not of one that merely imports it)."""
         return self.build.__module__
+
+    def make(self, params: Mapping[str, Any], info: DatasetInfo) -> keras.Model | Training:
+        """Build what the job trains, for a dataset."""
+        known = {self.info_parameter: info} if self.info_parameter else {}
+        return self.build(**params, **known)
 
     def parse(self, given: Mapping[str, object]) -> dict[str, bool | int | float | str]:
         """Return every parameter's value: the given ones checked, the others' defaults.
@@ -161,7 +172,9 @@ class Dataset:
         return self.load.__module__
 
 
-def job(*, dataset: str, epochs: int = 5, batch_size: int = 128) -> Callable[[Build], Build]:
+def job(
+    *, dataset: str, epochs: int = 5, batch_size: int = 128, shape: tuple[int, ...] | None = None
+) -> Callable[[Build], Build]:
     """Declare a job: the decorated function builds and may compile a Keras model.
 
     It returns the model, or a `Training` with callbacks beside it.
@@ -170,12 +183,15 @@ def job(*, dataset: str, epochs: int = 5, batch_size: int = 128) -> Callable[[Bu
         dataset: Name of the dataset it trains on by default.
         epochs: Default number of epochs.
         batch_size: Default global batch size.
+        shape: Shape that the numbers of a row are brought to, in the order of their columns, if it
+            is trained on a table, such as a CSV file. Without it, each column is an input.
 
     Raises:
         UsageError: A parameter of the function has no default or an unsupported type.
     """
 
     def declare(build: Build) -> Build:
+        hints = _hints(build)
         build.__launch_job__ = Job(  # type: ignore[attr-defined]
             name=_command_name(build),
             summary=_summary(build),
@@ -183,8 +199,10 @@ def job(*, dataset: str, epochs: int = 5, batch_size: int = 128) -> Callable[[Bu
             dataset=dataset,
             epochs=epochs,
             batch_size=batch_size,
-            parameters=_parameters(build),
+            parameters=tuple(_parameter(build, p, hint) for p, hint in hints if not _is_info(hint)),
             path=Path(inspect.getfile(build)),
+            shape=shape,
+            info_parameter=next((p.name for p, hint in hints if _is_info(hint)), None),
         )
         return build
 
@@ -222,14 +240,19 @@ def _summary(function: Callable[..., object]) -> str:
     return str(text).strip().split("\n", 1)[0]
 
 
-def _parameters(build: Callable[..., object]) -> tuple[Parameter, ...]:
+def _is_info(hint: Any) -> bool:
+    return hint is DatasetInfo
+
+
+def _hints(build: Callable[..., object]) -> list[tuple[inspect.Parameter, Any]]:
+    """Return the parameters of a function, each with its type."""
     # What it returns is left out: Keras may be imported for the type checker alone.
     named = {name: hint for name, hint in build.__annotations__.items() if name != "return"}
     hints = typing.get_type_hints(
         SimpleNamespace(__annotations__=named), build.__globals__, include_extras=True
     )
     signature = inspect.signature(build)
-    return tuple(_parameter(build, p, hints.get(p.name)) for p in signature.parameters.values())
+    return [(parameter, hints.get(name)) for name, parameter in signature.parameters.items()]
 
 
 def _parameter(build: Callable[..., object], declared: inspect.Parameter, hint: Any) -> Parameter:

@@ -34,7 +34,11 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="Workers; 2:4 takes as many as there is room for, and more when there is more.",
     ),
-    click.option("--dataset", help="Dataset to train on, instead of the job's own."),
+    click.option(
+        "--dataset",
+        help="Dataset to train on, instead of the job's own: a name, or a file or folder of yours.",
+    ),
+    click.option("--label", help="Column to learn, where --dataset is a file."),
     click.option("--epochs", type=int, help="Passes over the training rows."),
     click.option("--batch-size", type=int, help="Rows of a global batch, over all workers."),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness."),

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.data.source import Column, Source
+from orchestrator.catalog.info import Column, DatasetInfo, Statistics
+from orchestrator.data.source import Source
 from orchestrator.errors import UnavailableError
 from orchestrator.storage import read_json
 
 #: Raise it when shards are written differently: prepared datasets are then prepared anew.
-FORMAT = 1
+FORMAT = 2
 
 #: Name of the manifest's file in the folder of a prepared dataset.
 MANIFEST_FILE = "manifest.json"
@@ -59,6 +60,18 @@ class Manifest:
     streams: int
     #: Shards of each split, by stream.
     splits: Mapping[str, tuple[Shard, ...]]
+    #: Of each scalar feature, over the training rows.
+    statistics: Mapping[str, Statistics] = field(default_factory=dict)
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What a job may know of it."""
+        return DatasetInfo(
+            features=self.features,
+            classes=self.classes,
+            train_rows=self.rows("train"),
+            statistics=self.statistics,
+        )
 
     def rows(self, split: str) -> int:
         """Return the number of rows of a split."""
@@ -72,12 +85,14 @@ class Manifest:
     def from_dict(cls, values: Mapping[str, Any]) -> Manifest:
         """Build it from what `to_dict` returned."""
         rest = {key: value for key, value in values.items() if key != "format"}
+        info = DatasetInfo.from_dict({**values, "train_rows": 0})
         return cls(
             **{
                 **rest,
-                "features": tuple(_column(c) for c in values["features"]),
-                "label": _column(values["label"]),
-                "classes": tuple(values["classes"]),
+                "features": info.features,
+                "label": Column.from_dict(values["label"]),
+                "classes": info.classes,
+                "statistics": info.statistics,
                 "splits": {
                     name: tuple(Shard(**shard) for shard in shards)
                     for name, shards in values["splits"].items()
@@ -121,7 +136,3 @@ def fingerprint(dataset: str, source: Source, *, streams: int, seed: int) -> str
         "seed": seed,
     }
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-
-
-def _column(values: Mapping[str, Any]) -> Column:
-    return Column(name=values["name"], dtype=values["dtype"], shape=tuple(values["shape"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from orchestrator.data.portion import NOTES, Portion, portions
 from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.shards import check_shard, damaged, sha256_of, stored_columns
 from orchestrator.data.source import Source
+from orchestrator.data.statistics import statistics_of
 from orchestrator.errors import UnavailableError
 from orchestrator.storage import Storage, check_name, unfinished_folder, write_json
 
@@ -77,7 +79,8 @@ def prepare(
                 streams=streams,
                 splits=shards,
             )
-            write_json(unfinished / MANIFEST_FILE, manifest.to_dict())
+            known = dataclasses.replace(manifest, statistics=statistics_of(unfinished, manifest))
+            write_json(unfinished / MANIFEST_FILE, known.to_dict())
     return PreparedDataset(folder=folder, manifest=Manifest.read(folder), cached=unfinished is None)
 
 

@@ -7,41 +7,20 @@ before the first byte is read.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.catalog.info import Column
+
 if TYPE_CHECKING:
     import numpy as np
 
+__all__ = ["Batch", "Column", "Source", "SourceContext", "Split", "in_memory"]
+
 #: Rows of every column, by column name; all arrays have the same first dimension.
 Batch = Mapping[str, "np.ndarray[Any, Any]"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """A column: what one row holds of it."""
-
-    #: Name of the column.
-    name: str
-    #: NumPy name of the element type, such as `uint8`; `S12` for text of 12 bytes at most, UTF-8.
-    dtype: str
-    #: Shape of one row's value; `()` for a scalar.
-    shape: tuple[int, ...] = ()
-
-    @property
-    def numpy_dtype(self) -> np.dtype[Any]:
-        """The element type."""
-        import numpy as np
-
-        return np.dtype(self.dtype)
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row's value."""
-        return math.prod(self.shape) * self.numpy_dtype.itemsize
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.data.batches import StepReader, StepRows
 from orchestrator.data.manifest import Manifest
+from orchestrator.training.model import tensor_type
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -92,7 +93,7 @@ def _signature(manifest: Manifest, one_hot: bool) -> tuple[Any, tf.TensorSpec, t
     import tensorflow as tf
 
     specs = {
-        column.name: tf.TensorSpec((None, None, *column.shape), column.dtype)
+        column.name: tf.TensorSpec((None, None, *column.shape), tensor_type(column))
         for column in (*manifest.features, manifest.label)
     }
     share = tf.TensorSpec((None,), tf.float32)

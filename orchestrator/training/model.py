@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import keras
-    import numpy as np
     import tensorflow as tf
     from numpy.typing import NDArray
 
     from orchestrator.catalog.definition import Job
+    from orchestrator.catalog.info import Column, DatasetInfo
     from orchestrator.data.manifest import Manifest
 
 
@@ -27,7 +27,7 @@ _LOSSES = {
 }
 
 
-def build_training(job: Job, params: Mapping[str, Any]) -> Training:
+def build_training(job: Job, params: Mapping[str, Any], info: DatasetInfo) -> Training:
     """Build and compile a job's model, in the scope of the strategy that is in force.
 
     Raises:
@@ -36,7 +36,7 @@ def build_training(job: Job, params: Mapping[str, Any]) -> Training:
     import keras
 
     try:
-        built = job.build(**params)
+        built = job.make(params, info)
     except Exception as err:
         line = traceback.extract_tb(err.__traceback__)[-1]
         for frame in traceback.extract_tb(err.__traceback__):
@@ -75,18 +75,27 @@ def plain_twin(
     job: Job, params: Mapping[str, Any], manifest: Manifest, weights: list[NDArray[Any]]
 ) -> keras.Model:
     """Build the model again, undistributed, with the given weights."""
-    twin = build_training(job, params)
+    twin = build_training(job, params, manifest.info)
     _create_variables(twin, manifest)
     twin.model.set_weights(weights)
     return twin.model
 
 
+def tensor_type(column: Column) -> tf.DType:
+    """Return the type in which TensorFlow holds a column."""
+    import tensorflow as tf
+
+    return tf.string if column.is_text else tf.as_dtype(column.dtype)
+
+
 def _example(manifest: Manifest, *, one_hot: bool) -> tuple[Any, NDArray[Any]]:
     """Return one row of zeros: (features, label), as batches of one."""
     import numpy as np
+    import tensorflow as tf
 
-    arrays: dict[str, NDArray[np.generic]] = {
-        column.name: np.zeros((1, *column.shape), column.dtype) for column in manifest.features
+    arrays = {
+        column.name: tf.zeros((1, *column.shape), tensor_type(column))
+        for column in manifest.features
     }
     x = next(iter(arrays.values())) if len(arrays) == 1 else arrays
     if one_hot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.catalog import load_catalog
+from orchestrator.catalog import DatasetInfo, load_catalog
 from orchestrator.errors import UnavailableError, UsageError
 from orchestrator.spec import RunSpec
 from orchestrator.storage import Storage, read_json
@@ -36,8 +36,10 @@ def load_model(run: str = "latest", *, storage: str | None = None) -> keras.Mode
             f"Run {folder.run_id} has no trained model.",
             hint=f"`launch-job resume {folder.run_id}` trains it to its end.",
         )
-    spec = RunSpec.from_dict(read_json(folder.spec).get("spec", {}), where=str(folder.spec))
-    build_training(load_catalog().jobs.get(spec.job), spec.params)
+    asked = read_json(folder.spec)
+    spec = RunSpec.from_dict(asked.get("spec", {}), where=str(folder.spec))
+    info = DatasetInfo.from_dict(asked["dataset"])
+    build_training(load_catalog().jobs.get(spec.job), spec.params, info)
     try:
         return keras.models.load_model(folder.model)
     except (OSError, ValueError) as err:

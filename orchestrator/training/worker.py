@@ -82,7 +82,7 @@ class _Worker:
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
             keras.utils.set_random_seed(self.task.spec.seed % 2**32)
             with strategy.scope():
-                training = build_training(self.job, self.task.spec.params)
+                training = build_training(self.job, self.task.spec.params, self.manifest.info)
             distribute(training, strategy, self.manifest)
         self.news.send("ready")
         with self._phase("train"):

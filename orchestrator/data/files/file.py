@@ -1,0 +1,135 @@
+"""A file on this machine, on S3 or on Google Cloud Storage, and whether it stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import fs
+
+#: Schemes of addresses that pyarrow's file systems read.
+_SCHEMES = ("s3://", "gs://", "gcs://", "file://")
+
+_READ_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFile:
+    """A file, or a folder, of data."""
+
+    #: An absolute path, or an address.
+    uri: str
+
+    @classmethod
+    def at(cls, text: str) -> DataFile:
+        """Return the file at a path or an address."""
+        if text.startswith(_SCHEMES):
+            return cls(uri=text.rstrip("/"))
+        return cls(uri=str(Path(text).expanduser().absolute()))
+
+    @property
+    def name(self) -> str:
+        """Its last name."""
+        return PurePosixPath(self.uri).name
+
+    @property
+    def suffix(self) -> str:
+        """The end of its name, such as `.csv`, in lower case."""
+        return PurePosixPath(self.uri).suffix.lower()
+
+    @property
+    def stem(self) -> str:
+        """Its name without that end."""
+        return PurePosixPath(self.uri).stem
+
+    def __str__(self) -> str:
+        return self.uri
+
+    def open(self) -> pa.NativeFile:
+        """Open it to be read, at any place.
+
+        Raises:
+            UnavailableError: It can't be read.
+        """
+        with _errors(self):
+            system, path = self._located()
+            return system.open_input_file(path)
+
+    def is_folder(self) -> bool:
+        """Whether it is a folder.
+
+        Raises:
+            UsageError: There is nothing of that name.
+        """
+        from pyarrow import fs
+
+        kind = self._info().type
+        if kind == fs.FileType.NotFound:
+            raise UsageError(f"There is no file {self.uri}.", hint="Look at its path.")
+        return kind == fs.FileType.Directory
+
+    def files(self) -> list[DataFile]:
+        """Return what lies in a folder, by name; hidden files are left out."""
+        from pyarrow import fs
+
+        with _errors(self):
+            system, path = self._located()
+            names = sorted(info.base_name for info in system.get_file_info(fs.FileSelector(path)))
+        return [DataFile(uri=f"{self.uri}/{name}") for name in names if not name.startswith(".")]
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of its bytes."""
+        digest = hashlib.sha256()
+        with _errors(self), self.open() as file:
+            while data := file.read(_READ_BYTES):
+                digest.update(data)
+        return digest.hexdigest()
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Its size, in bytes, and the time of its last change, in nanoseconds."""
+        info = self._info()
+        return info.size or 0, info.mtime_ns or 0
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Refuse what was read in a block if the file has changed meanwhile.
+
+        Raises:
+            UsageError: It has.
+        """
+        before = self.state
+        yield
+        if self.state != before:
+            raise UsageError(
+                f"{self.uri} has changed while it was read.",
+                hint="Wait until it is complete, and start again.",
+            )
+
+    def _info(self) -> fs.FileInfo:
+        with _errors(self):
+            system, path = self._located()
+            return system.get_file_info(path)
+
+    def _located(self) -> tuple[fs.FileSystem, str]:
+        from pyarrow import fs
+
+        if "://" in self.uri:
+            return fs.FileSystem.from_uri(self.uri)
+        return fs.LocalFileSystem(), self.uri
+
+
+@contextmanager
+def _errors(file: DataFile) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise UnavailableError(f"{file.uri} can't be read: {err}.") from err
