@@ -2,27 +2,27 @@
 
 from typing import Annotated, Literal
 
+from annotated_types import Ge, Gt
+
 from orchestrator import Training, job
 
 
 @job(dataset="mnist", epochs=5, batch_size=128)
 def lstm_mnist(
-    units: Annotated[int, "Units of the LSTM."] = 64,
-    hidden: Annotated[int, "Units of the dense layer after it."] = 128,
+    units: Annotated[int, Ge(1), "Units of the LSTM."] = 64,
+    hidden: Annotated[int, Ge(1), "Units of the dense layer after it."] = 128,
     activation: Annotated[
         Literal["tanh", "relu"], "Activation of the LSTM; GPUs have a fused kernel for tanh."
     ] = "tanh",
-    image_size: Annotated[int, "Rows and columns of images, padded with black."] = 28,
+    image_size: Annotated[int, Ge(28), "Rows and columns of images, padded with black."] = 28,
     labels: Annotated[
         Literal["integers", "one-hot"], "Form of labels, and with it of the cross-entropy."
     ] = "integers",
-    learning_rate: Annotated[float, "Learning rate of Adam."] = 1e-3,
+    learning_rate: Annotated[float, Gt(0), "Learning rate of Adam."] = 1e-3,
 ):
     import keras
 
     border = image_size - 28
-    if border < 0:
-        raise ValueError(f"images have 28 rows, which don't fit into {image_size}")
     # Padding keeps each pixel's neighbours. Cutting the pixels into other rows would not.
     around = (border // 2, border - border // 2)
     padding = [
