@@ -2,16 +2,22 @@
 
 from typing import Annotated
 
+from annotated_types import Ge, Gt, Interval
+
 from orchestrator import DatasetInfo, job
 
 
 @job(dataset="mnist", epochs=4, batch_size=128, shape=(28, 28))
 def cnn_mnist(
     info: DatasetInfo,
-    filters: Annotated[int, "Filters of the first convolution; the second has twice as many."] = 32,
-    hidden: Annotated[int, "Units of the dense layer after them."] = 128,
-    dropout: Annotated[float, "Share of those units that are left out of each step."] = 0.3,
-    learning_rate: Annotated[float, "Learning rate of Adam."] = 1e-3,
+    filters: Annotated[
+        int, Ge(1), "Filters of the first convolution; the second has twice as many."
+    ] = 32,
+    hidden: Annotated[int, Ge(1), "Units of the dense layer after them."] = 128,
+    dropout: Annotated[
+        float, Interval(ge=0, lt=1), "Share of those units that are left out of each step."
+    ] = 0.3,
+    learning_rate: Annotated[float, Gt(0), "Learning rate of Adam."] = 1e-3,
 ):
     import keras
 

@@ -2,14 +2,16 @@
 
 from typing import Annotated
 
+from annotated_types import Ge, Gt
+
 from orchestrator import DatasetInfo, job
 
 
 @job(dataset="mnist", epochs=5, batch_size=128, shape=(28, 28))
 def custom_lstm_mnist(
     info: DatasetInfo,
-    units: Annotated[int, "Units of the LSTM."] = 128,
-    learning_rate: Annotated[float, "Learning rate of Adam."] = 1e-3,
+    units: Annotated[int, Ge(1), "Units of the LSTM."] = 128,
+    learning_rate: Annotated[float, Gt(0), "Learning rate of Adam."] = 1e-3,
 ):
     import keras
 

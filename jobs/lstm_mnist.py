@@ -2,24 +2,28 @@
 
 from typing import Annotated, Literal
 
+from annotated_types import Ge, Gt
+
 from orchestrator import DatasetInfo, Training, job
 
 
 @job(dataset="mnist", epochs=5, batch_size=128, shape=(28, 28))
 def lstm_mnist(
     info: DatasetInfo,
-    units: Annotated[int, "Units of the LSTM."] = 64,
-    hidden: Annotated[int, "Units of the dense layer after it."] = 128,
+    units: Annotated[int, Ge(1), "Units of the LSTM."] = 64,
+    hidden: Annotated[int, Ge(1), "Units of the dense layer after it."] = 128,
     activation: Annotated[
         Literal["tanh", "relu"], "Activation of the LSTM; GPUs have a fused kernel for tanh."
     ] = "tanh",
     image_size: Annotated[
-        int, "Rows and columns that images are padded to, with black; 0 leaves them as they are."
+        int,
+        Ge(0),
+        "Rows and columns that images are padded to, with black; 0 leaves them as they are.",
     ] = 0,
     labels: Annotated[
         Literal["integers", "one-hot"], "Form of labels, and with it of the cross-entropy."
     ] = "integers",
-    learning_rate: Annotated[float, "Learning rate of Adam."] = 1e-3,
+    learning_rate: Annotated[float, Gt(0), "Learning rate of Adam."] = 1e-3,
 ):
     import keras
 

@@ -2,14 +2,16 @@
 
 from typing import Annotated
 
+from annotated_types import Ge, Gt
+
 from orchestrator import DatasetInfo, job
 
 
 @job(dataset="sequences", epochs=5, batch_size=64, shape=(64, 8))
 def lstm_sequence(
     info: DatasetInfo,
-    units: Annotated[int, "Units of the LSTM."] = 50,
-    learning_rate: Annotated[float, "Learning rate of Adam."] = 3e-3,
+    units: Annotated[int, Ge(1), "Units of the LSTM."] = 50,
+    learning_rate: Annotated[float, Gt(0), "Learning rate of Adam."] = 3e-3,
 ):
     import keras
 

@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from annotated_types import Ge, Gt, Interval
+
 from orchestrator import DatasetInfo, job
 
 #: Words of a column up to which each has an input of its own; more of them share a space.
@@ -11,10 +13,12 @@ MOST_ONE_HOT = 32
 @job(dataset="shoppers", epochs=10, batch_size=128)
 def mlp_table(
     info: DatasetInfo,
-    hidden: Annotated[int, "Units of each dense layer."] = 64,
-    layers: Annotated[int, "Dense layers."] = 2,
-    dropout: Annotated[float, "Share of units that are left out of each step."] = 0.0,
-    learning_rate: Annotated[float, "Learning rate of Adam."] = 3e-3,
+    hidden: Annotated[int, Ge(1), "Units of each dense layer."] = 64,
+    layers: Annotated[int, Ge(0), "Dense layers."] = 2,
+    dropout: Annotated[
+        float, Interval(ge=0, lt=1), "Share of units that are left out of each step."
+    ] = 0.0,
+    learning_rate: Annotated[float, Gt(0), "Learning rate of Adam."] = 3e-3,
 ):
     import keras
 

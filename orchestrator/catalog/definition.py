@@ -3,11 +3,11 @@
 The function's typed parameters are the options of the command line:
 
     @job(dataset="mnist", epochs=5)
-    def lstm_mnist(units: Annotated[int, "Units of the LSTM."] = 64): ...
+    def lstm_mnist(units: Annotated[int, Ge(1), "Units of the LSTM."] = 64): ...
 
 gives `launch-job lstm-mnist --units 128`. Types are int, float, str, bool and `Literal[...]`;
-each parameter has a default. A parameter of the type `DatasetInfo` is no option: it is given what
-is known of the dataset.
+each parameter has a default, and numbers may have bounds, those of annotated-types. A parameter of
+the type `DatasetInfo` is no option: it is given what is known of the dataset.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
+from orchestrator.catalog.bounds import Bounds
 from orchestrator.catalog.info import DatasetInfo
 from orchestrator.errors import UsageError
 
@@ -48,12 +49,14 @@ class Parameter:
     help: str = ""
     #: The only values it takes; empty: any value of its type.
     choices: tuple[str, ...] = ()
+    #: What a number has to keep to.
+    bounds: Bounds = field(default_factory=Bounds)
 
     def parse(self, value: object) -> bool | int | float | str:
         """Return the value in the parameter's type.
 
         Raises:
-            UsageError: It can't be read as that type, or isn't one of the choices.
+            UsageError: It can't be read as that type, isn't one of the choices or is out of bounds.
         """
         try:
             parsed = self._convert(value)
@@ -65,6 +68,8 @@ class Parameter:
             raise UsageError(
                 f"Parameter {self.name!r} is one of {', '.join(self.choices)}, not {value!r}."
             )
+        if not self.bounds.allow(parsed):
+            raise UsageError(f"Parameter {self.name!r} is {self.bounds}, not {value!r}.")
         return parsed
 
     def _convert(self, value: object) -> bool | int | float | str:
@@ -187,7 +192,8 @@ def job(
             is trained on a table, such as a CSV file. Without it, each column is an input.
 
     Raises:
-        UsageError: A parameter of the function has no default or an unsupported type.
+        UsageError: A parameter of the function has no default, an unsupported type, or bounds that
+            can't be checked or that its default doesn't keep to.
     """
 
     def declare(build: Build) -> Build:
@@ -256,10 +262,9 @@ def _hints(build: Callable[..., object]) -> list[tuple[inspect.Parameter, Any]]:
 
 
 def _parameter(build: Callable[..., object], declared: inspect.Parameter, hint: Any) -> Parameter:
-    text = ""
+    notes: list[object] = []
     if typing.get_origin(hint) is Annotated:
         hint, *notes = typing.get_args(hint)
-        text = next((note for note in notes if isinstance(note, str)), "")
     choices: tuple[str, ...] = ()
     if typing.get_origin(hint) is Literal:
         choices, hint = typing.get_args(hint), str
@@ -269,8 +274,21 @@ def _parameter(build: Callable[..., object], declared: inspect.Parameter, hint: 
             f"{inspect.getfile(build)}: parameter {declared.name!r} of {build.__name__} needs a "
             "default and a type: int, float, str, bool or Literal of strings."
         )
+    try:
+        bounds = Bounds.of(notes)
+        if bounds.given() and hint not in (int, float):
+            raise ValueError("only int and float can have bounds")
+    except ValueError as err:
+        raise UsageError(
+            f"{inspect.getfile(build)}: parameter {declared.name!r} of {build.__name__}: {err}."
+        ) from err
     parameter = Parameter(
-        name=declared.name, kind=hint, default=declared.default, help=text, choices=choices
+        name=declared.name,
+        kind=hint,
+        default=declared.default,
+        help=next((note for note in notes if isinstance(note, str)), ""),
+        choices=choices,
+        bounds=bounds,
     )
     try:
         parameter.parse(declared.default)

@@ -73,6 +73,7 @@ def _job_values(job: Job) -> dict[str, Any]:
                 "type": p.kind.__name__,
                 "default": p.default,
                 "choices": list(p.choices),
+                "bounds": p.bounds.given(),
                 "help": p.help,
             }
             for p in job.parameters

@@ -169,14 +169,29 @@ def _flag(parameter: Parameter) -> str:
 
 def _option(parameter: Parameter) -> click.Option:
     flag = _flag(parameter)
-    kind: Any = click.Choice(parameter.choices) if parameter.choices else parameter.kind
     switch = parameter.kind is bool
     return click.Option(
         [f"{flag}/--no-{flag[2:]}" if switch else flag, _key(parameter)],
-        type=None if switch else kind,
+        type=None if switch else _type(parameter),
         default=parameter.default,
         show_default=True,
         help=parameter.help,
+    )
+
+
+def _type(parameter: Parameter) -> Any:
+    """Return the type that has Click show in the help, and check, what the parameter checks too."""
+    if parameter.choices:
+        return click.Choice(parameter.choices)
+    bounds = parameter.bounds
+    if not bounds.given():
+        return parameter.kind
+    number_range: Any = click.IntRange if parameter.kind is int else click.FloatRange
+    return number_range(
+        min=bounds.gt if bounds.ge is None else bounds.ge,
+        min_open=bounds.gt is not None,
+        max=bounds.lt if bounds.le is None else bounds.le,
+        max_open=bounds.lt is not None,
     )
 
 

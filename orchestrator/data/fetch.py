@@ -1,7 +1,8 @@
 """Files of public datasets: from the user's folder, or from the cache, or from a mirror.
 
-A file is known by the SHA-256 of its uncompressed bytes, since mirrors compress differently.
-Pooch keeps the cache.
+A file is known by the SHA-256 of its uncompressed bytes, since mirrors compress differently; or,
+where nobody has published that one, by the SHA-256 of its bytes as mirrors serve them. Pooch keeps
+the cache.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from orchestrator.data.download import CONNECT_S, resuming
-from orchestrator.data.idx import decompress
+from orchestrator.data.idx import decompress, is_compressed
 from orchestrator.data.source import SourceContext
 from orchestrator.errors import DataUnavailableError, UsageError
 from orchestrator.storage import storage_errors
@@ -26,10 +28,13 @@ class RemoteFile:
 
     #: Name of the file, as mirrors have it.
     name: str
-    #: SHA-256 of its uncompressed bytes.
+    #: SHA-256 of the bytes that `sha256_of` names.
     sha256: str
     #: Addresses of folders that have it.
     mirrors: tuple[str, ...]
+    #: `uncompressed`: mirrors may compress it as they like, and a copy may be uncompressed.
+    #: `served`: all mirrors serve the same bytes, and nothing but these can be verified.
+    sha256_of: Literal["uncompressed", "served"] = "uncompressed"
 
 
 def fetch(file: RemoteFile, context: SourceContext, *, folder: str) -> Callable[[], bytes]:
@@ -48,7 +53,8 @@ def fetch(file: RemoteFile, context: SourceContext, *, folder: str) -> Callable[
         A function that returns the file's uncompressed bytes, verified.
 
     Raises:
-        UsageError: The user's folder lacks the file, or has another one under its name.
+        UsageError: The user's folder lacks the file, or has another one under its name, or has it
+            in a form that can't be verified.
         DataUnavailableError: No mirror serves it; the message names what was tried.
         UnavailableError: The cache can't be written.
     """
@@ -66,18 +72,36 @@ def read_verified(path: Path, file: RemoteFile) -> bytes:
     """Return the uncompressed bytes of a local copy of a file.
 
     Raises:
-        UsageError: It is damaged, or another file.
+        UsageError: It is damaged, or another file, or can't be verified since it has been
+            uncompressed.
     """
     with storage_errors(path):
-        data = decompress(path.read_bytes(), where=str(path))
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != file.sha256:
-        raise UsageError(
-            f"{path} is not the file it should be, or damaged: the SHA-256 of its {len(data)} "
-            f"uncompressed bytes is {digest}; expected {file.sha256}.",
-            hint="Fetch the file again, or name another folder with --data-dir.",
-        )
+        data = path.read_bytes()
+    if file.sha256_of == "served":
+        _verify(data, file, path)
+        return decompress(data, where=str(path))
+    data = decompress(data, where=str(path))
+    _verify(data, file, path)
     return data
+
+
+def _verify(data: bytes, file: RemoteFile, path: Path) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest == file.sha256:
+        return
+    served = file.sha256_of == "served"
+    if served and file.name.endswith(".gz") and not is_compressed(data):
+        raise UsageError(
+            f"{path} is uncompressed, so it can't be verified: the SHA-256 that is known, "
+            f"{file.sha256}, is that of the compressed {file.name}.",
+            hint=f"Put {file.name} there as it was downloaded; compressing it anew gives other "
+            "bytes.",
+        )
+    raise UsageError(
+        f"{path} is not the file it should be, or damaged: the SHA-256 of its {len(data)} "
+        f"{'' if served else 'uncompressed '}bytes is {digest}; expected {file.sha256}.",
+        hint="Fetch the file again, or name another folder with --data-dir.",
+    )
 
 
 def _named_by_user(file: RemoteFile, folder: Path) -> Path:
@@ -128,7 +152,7 @@ def _from_mirror(url: str, file: RemoteFile, cache: Path, context: SourceContext
 
     pooch.get_logger().setLevel("ERROR")
     progress = partial(context.progress, f"Downloading {file.name}")
-    # Pooch's own check is of the bytes as served; ours, below, of the uncompressed ones.
+    # Pooch's own check is of the bytes as served; ours, below, of those that the digest is of.
     arrived = pooch.retrieve(
         url,
         known_hash=None,

@@ -23,6 +23,11 @@ _UNSIGNED_BYTE = 0x08
 _WHAT = {1: "labels", 3: "images"}
 
 
+def is_compressed(data: bytes) -> bool:
+    """Say whether a file's bytes are gzip's."""
+    return data.startswith(_GZIP)
+
+
 def decompress(data: bytes, *, where: str) -> bytes:
     """Return the bytes of a file, uncompressed if it is compressed.
 
@@ -33,7 +38,7 @@ def decompress(data: bytes, *, where: str) -> bytes:
     Raises:
         UsageError: The compressed data is damaged or cut short.
     """
-    if not data.startswith(_GZIP):
+    if not is_compressed(data):
         return data
     try:
         return gzip.decompress(data)

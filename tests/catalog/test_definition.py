@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 import pytest
+from annotated_types import Ge, Gt, Interval, Le, Len, Lt, MultipleOf
 
 from orchestrator import job
 from orchestrator.catalog import Job, load_entry
@@ -113,3 +114,79 @@ def test_return_type_may_be_imported_for_the_type_checker_alone(tmp_path):
     )
     (parameter,) = load_entry(file, Job).parameters
     assert (parameter.name, parameter.kind) == ("units", int)
+
+
+@job(dataset="digits")
+def bounded(
+    units: Annotated[int, Ge(1), Le(4096), "How many."] = 8,
+    rate: Annotated[float, Gt(0)] = 0.5,
+    share: Annotated[float, Interval(ge=0, lt=1)] = 0,
+):
+    """Has bounds."""
+
+
+BOUNDED = bounded.__launch_job__
+
+
+def test_bounds_are_read_from_the_type():
+    units, rate, share = BOUNDED.parameters
+    assert (units.help, units.bounds.given()) == ("How many.", {"ge": 1, "le": 4096})
+    assert rate.bounds.given() == {"gt": 0}
+    assert share.bounds.given() == {"ge": 0, "lt": 1}
+    assert all(parameter.bounds.given() == {} for parameter in MINE.parameters)
+
+
+@pytest.mark.parametrize(
+    "given", [{"units": 1}, {"units": "4096"}, {"rate": 5e-324}, {"share": 0}, {"share": 0.999}]
+)
+def test_values_within_bounds_are_taken(given):
+    ((name, value),) = given.items()
+    assert BOUNDED.parse(given)[name] == float(value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"units": 0}, "'units' is at least 1 and at most 4096, not 0"),
+        ({"units": "4097"}, "'units' is at least 1 and at most 4096, not '4097'"),
+        ({"rate": 0}, "'rate' is more than 0, not 0"),
+        ({"rate": "nan"}, "'rate' is more than 0, not 'nan'"),
+        ({"share": -0.1}, "'share' is at least 0 and less than 1, not -0.1"),
+        ({"share": 1}, "'share' is at least 0 and less than 1, not 1"),
+    ],
+)
+def test_values_out_of_bounds_are_refused(given, message):
+    with pytest.raises(UsageError) as caught:
+        BOUNDED.parse(given)
+    assert caught.value.message == f"Parameter {message}."
+
+
+@pytest.mark.parametrize(
+    ("hint", "default", "message"),
+    [
+        (Annotated[int, Ge(1)], 0, r"test_definition\.py: Parameter 'size' is at least 1, not 0"),
+        (Annotated[int, Ge(1), Gt(0)], 1, "'size' of odd: one side has two bounds"),
+        (Annotated[int, Ge(1), Interval(ge=2)], 2, "'size' of odd: one side has two bounds"),
+        (Annotated[int, Ge("1")], 1, "'size' of odd: '1' is no bound of a number"),
+        (Annotated[int, Lt(True)], 0, "'size' of odd: True is no bound of a number"),
+        (Annotated[str, Ge(1)], "1", "'size' of odd: only int and float can have bounds"),
+        (Annotated[bool, Ge(1)], True, "'size' of odd: only int and float can have bounds"),
+        (Annotated[int, MultipleOf(8)], 8, r"'size' of odd: MultipleOf\(.*8\) can't be checked"),
+        (Annotated[str, Len(1)], "a", r"'size' of odd: MinLen\(.*1\) can't be checked"),
+    ],
+)
+def test_bounds_that_can_not_hold_are_refused_at_once(hint, default, message):
+    def odd(size=default):
+        pass
+
+    odd.__annotations__["size"] = hint
+    with pytest.raises(UsageError, match=message):
+        job(dataset="digits")(odd)
+
+
+def test_other_notes_of_a_type_are_left_alone():
+    def noted(size: Annotated[int, {"unit": "rows"}, "How large.", ["more"]] = 1):
+        pass
+
+    (parameter,) = job(dataset="digits")(noted).__launch_job__.parameters
+    assert (parameter.help, parameter.bounds.given()) == ("How large.", {})

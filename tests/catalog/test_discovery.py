@@ -112,7 +112,7 @@ def test_near_name_is_offered(tmp_path):
     assert caught.value.hint == "Did you mean 'mnist'?"
     with pytest.raises(UsageError) as caught:
         catalog.datasets.get("zzz")
-    assert caught.value.hint == "There are: digits, mnist, sequences."
+    assert caught.value.hint == "There are: digits, fashion-mnist, mnist, sequences, shoppers."
 
 
 def test_file_has_to_declare_exactly_one(project):

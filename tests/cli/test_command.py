@@ -42,6 +42,7 @@ def test_help_of_a_job_shows_its_parameters(command):
     text = command("lstm-mnist", "--help").stdout
     assert "[tanh|relu]" in text
     assert "Units of the LSTM." in text
+    assert "[default: 64; x>=1]" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,11 @@ def test_help_of_a_job_shows_its_parameters(command):
         (["submit", "lstm-mnst"], 2, "Did you mean 'lstm-mnist'?"),
         (["lstm-mnist", "--activation", "sine"], 2, "'tanh', 'relu'"),
         (["lstm-mnist", "--units", "many"], 2, "--units"),
+        (["lstm-mnist", "--units", "0"], 2, "0 is not in the range x>=1"),
+        (["submit", "lstm-mnist", "--units", "0"], 2, "0 is not in the range x>=1"),
+        (["cnn-mnist", "--dropout", "1"], 2, "1.0 is not in the range 0<=x<1"),
+        (["lstm-sequence", "--learning-rate", "0"], 2, "0.0 is not in the range x>0"),
+        (["custom-lstm-mnist", "--learning-rate", "nan"], 2, "is more than 0, not nan"),
         (["lstm-mnist", "--dataset", "digit"], 2, "Did you mean 'digits'?"),
         (["lstm-mnist", "--dataset", "digits", "--workers", "0"], 2, "--workers must be at"),
         (["lstm-mnist", "--dataset", "digits", "--workers", "-1"], 2, "--workers must be at"),

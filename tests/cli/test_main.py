@@ -9,11 +9,13 @@ from orchestrator.cli.main import ALIASES, VERBS
 from orchestrator.storage import Storage
 
 JOB = '''"""Tells cats from dogs."""
+from typing import Annotated
+from annotated_types import Ge, Lt
 from orchestrator import job
 
 
 @job(dataset="photos", epochs=7, batch_size=24)
-def pets(units: int = 8):
+def pets(units: Annotated[int, Ge(1), Lt(100)] = 8):
     return None
 '''
 
@@ -88,6 +90,14 @@ def test_jobs_tells_every_default(project):
     told = [" ".join(line.split()) for line in project("jobs").stdout.splitlines()]
     assert told[0] == "JOB DATASET EPOCHS BATCH PARAMETERS WHAT"
     assert "pets photos 7 24 --units=8 Tells cats from dogs." in told
+
+
+def test_jobs_tells_programs_the_bounds(project):
+    (pets,) = [
+        job for job in json.loads(project("jobs", "-o", "json").stdout) if job["name"] == "pets"
+    ]
+    assert pets["parameters"][0]["bounds"] == {"ge": 1, "lt": 100}
+    assert "[default: 8; 1<=x<100]" in " ".join(project("pets", "--help").stdout.split())
 
 
 def test_datasets_tells_what_stands_in(project):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import importlib.util
+import re
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,13 +21,24 @@ from orchestrator.data.idx_dataset import IdxPair, idx_source
 from orchestrator.data.manifest import ROW_COLUMN
 from orchestrator.data.prepare import prepare
 from orchestrator.data.shards import open_stream
-from orchestrator.data.source import Batch, Source, SourceContext
+from orchestrator.data.source import Batch, Column, Source, SourceContext
 from orchestrator.errors import UsageError
 from orchestrator.storage import Storage
 
 
 def load(name: str, context: SourceContext) -> Source:
-    return load_entry(builtin_content() / "datasets" / f"{name}.py", Dataset).load(context)
+    path = builtin_content() / "datasets" / f"{name.replace('-', '_')}.py"
+    return load_entry(path, Dataset).load(context)
+
+
+def module(name: str) -> ModuleType:
+    path = builtin_content() / "datasets" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_under_test", path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
 
 
 def rows(source: Source, split: str) -> Batch:
@@ -114,12 +128,7 @@ def test_digits_are_split_without_overlap_and_the_same_each_time(offline):
 
 
 def test_digits_are_enlarged_evenly():
-    path = builtin_content() / "datasets" / "digits.py"
-    spec = importlib.util.spec_from_file_location("digits_under_test", path)
-    assert spec is not None
-    assert spec.loader is not None
-    digits = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(digits)
+    digits = module("digits")
     full = digits.enlarged(np.full((1, 8, 8), 16))
     assert full.shape == (1, 20, 20)
     assert set(full.ravel().tolist()) == {255}
@@ -130,9 +139,13 @@ def test_digits_are_enlarged_evenly():
     assert slope[0, -1] == round(14 * 255 / 16)
 
 
-def idx_file(folder: Path, name: str, array: np.ndarray) -> RemoteFile:
+def idx_bytes(array: np.ndarray) -> bytes:
     sizes = np.array(array.shape, ">u4").tobytes()
-    data = bytes((0, 0, 8, array.ndim)) + sizes + array.astype(np.uint8).tobytes()
+    return bytes((0, 0, 8, array.ndim)) + sizes + array.astype(np.uint8).tobytes()
+
+
+def idx_file(folder: Path, name: str, array: np.ndarray) -> RemoteFile:
+    data = idx_bytes(array)
     (folder / name).write_bytes(gzip.compress(data))
     return RemoteFile(name=name, sha256=hashlib.sha256(data).hexdigest(), mirrors=())
 
@@ -159,6 +172,71 @@ def test_idx_files_that_do_not_fit_together_are_refused(tmp_path, images, labels
     )
     with pytest.raises(UsageError, match=words):
         list(source.splits["train"].read())
+
+
+def test_fashion_mnist_is_declared_as_it_is_published():
+    fashion = module("fashion_mnist")
+    assert {name: pair.rows for name, pair in fashion.FILES.items()} == {
+        "train": 60_000,
+        "test": 10_000,
+    }
+    files = [file for pair in fashion.FILES.values() for file in (pair.images, pair.labels)]
+    assert [file.name for file in files] == [
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    ]
+    assert {file.sha256_of for file in files} == {"served"}
+    assert len({file.sha256 for file in files}) == 4
+    assert all(re.fullmatch("[0-9a-f]{64}", file.sha256) for file in files)
+    assert all(len(file.mirrors) == 2 for file in files)
+    assert len(set(fashion.CLASSES)) == 10
+    assert (fashion.CLASSES[0], fashion.CLASSES[9]) == ("T-shirt/top", "Ankle boot")
+
+
+@pytest.fixture
+def made_up_fashion(tmp_path, monkeypatch) -> ModuleType:
+    """Fashion-MNIST with the right number of rows and made-up pixels, in files of the test."""
+    fashion = module("fashion_mnist")
+    for name, pair in fashion.FILES.items():
+        numbers = np.arange(pair.rows)
+        pixels = np.broadcast_to(numbers[:, None, None] % 251, (pair.rows, 28, 28))
+        digests = {}
+        for file, array in ((pair.images, pixels), (pair.labels, numbers % 10)):
+            data = gzip.compress(idx_bytes(array), compresslevel=1)
+            (tmp_path / file.name).write_bytes(data)
+            digests[file.name] = hashlib.sha256(data).hexdigest()
+        known = dataclasses.replace(
+            pair,
+            images=dataclasses.replace(pair.images, sha256=digests[pair.images.name]),
+            labels=dataclasses.replace(pair.labels, sha256=digests[pair.labels.name]),
+        )
+        monkeypatch.setitem(fashion.FILES, name, known)
+    return fashion
+
+
+def test_fashion_mnist_has_mnists_form(made_up_fashion, tmp_path):
+    context = SourceContext(data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    source = made_up_fashion.fashion_mnist(context)
+    assert source.features == (Column(name="image", dtype="uint8", shape=(28, 28)),)
+    assert source.classes == made_up_fashion.CLASSES
+    for split, count in (("train", 60_000), ("test", 10_000)):
+        read = rows(source, split)
+        assert source.splits[split].rows == count
+        np.testing.assert_array_equal(read["label"], np.arange(count) % 10)
+        np.testing.assert_array_equal(read["image"][:, 27, 27], np.arange(count) % 251)
+    assert not context.cache_dir.exists()
+
+
+def test_fashion_mnist_takes_no_other_files(made_up_fashion, tmp_path):
+    """Not MNIST's, which have the same names; and none stands in for it."""
+    context = SourceContext(data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    with pytest.raises(UsageError, match=r"train-images-idx3-ubyte\.gz is not the file it should"):
+        load("fashion-mnist", context)
+    entry = load_entry(builtin_content() / "datasets" / "fashion_mnist.py", Dataset)
+    assert (entry.name, entry.offline) == ("fashion-mnist", None)
+    assert entry.summary.startswith("Zalando's pictures of clothes")
 
 
 def test_sequences_are_as_hard_as_they_say(offline):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import http.server
@@ -88,6 +89,12 @@ def remote(*mirrors: Mirror | str) -> RemoteFile:
         name=NAME,
         sha256=hashlib.sha256(CONTENT).hexdigest(),
         mirrors=tuple(m if isinstance(m, str) else m.url for m in mirrors),
+    )
+
+
+def known_as_served(*mirrors: Mirror | str) -> RemoteFile:
+    return dataclasses.replace(
+        remote(*mirrors), sha256=hashlib.sha256(PACKED).hexdigest(), sha256_of="served"
     )
 
 
@@ -271,3 +278,60 @@ def test_the_digests_are_named(tmp_path):
         fetch(remote(), context, folder="set")
     assert hashlib.sha256(b"other").hexdigest() in str(caught.value)
     assert hashlib.sha256(CONTENT).hexdigest() in str(caught.value)
+
+
+def test_a_file_may_be_known_by_its_bytes_as_served(serve, context):
+    mirror = serve()
+    assert fetch(known_as_served(mirror), context, folder="set")() == CONTENT
+    assert cached(context).read_bytes() == PACKED
+    assert fetch(known_as_served(NOWHERE), context, folder="set")() == CONTENT
+
+
+def test_the_same_content_served_as_other_bytes_is_refused(serve, context):
+    anew = serve(body=gzip.compress(CONTENT, compresslevel=1, mtime=5))
+    uncompressed = serve(body=CONTENT)
+    with pytest.raises(DataUnavailableError) as caught:
+        fetch(known_as_served(anew, uncompressed), context, folder="set")
+    for mirror in (anew, uncompressed):
+        assert f"{mirror.url}/{NAME} (serves another or a damaged file)" in str(caught.value)
+    assert not cached(context).exists()
+    good = serve()
+    assert fetch(known_as_served(anew, good), context, folder="set")() == CONTENT
+
+
+def test_a_damaged_cache_file_known_as_served_is_fetched_anew(serve, context):
+    read = fetch(known_as_served(serve()), context, folder="set")
+    cached(context).write_bytes(gzip.compress(b"other"))
+    assert read() == CONTENT
+    assert cached(context).read_bytes() == PACKED
+
+
+def test_reads_the_users_file_as_it_was_served(serve, tmp_path):
+    mirror = serve()
+    (tmp_path / NAME).write_bytes(PACKED)
+    (tmp_path / "rows").write_bytes(b"beside it, and not looked at")
+    context = SourceContext(data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    assert fetch(known_as_served(mirror), context, folder="set")() == CONTENT
+    assert mirror.asked == []
+
+
+@pytest.mark.parametrize("name", ["rows", NAME])
+def test_an_uncompressed_copy_can_not_be_verified_by_a_served_digest(serve, tmp_path, name):
+    mirror = serve()
+    (tmp_path / name).write_bytes(CONTENT)
+    context = SourceContext(data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    with pytest.raises(UsageError, match="uncompressed, so it can't be verified") as caught:
+        fetch(known_as_served(mirror), context, folder="set")
+    assert str(tmp_path / name) in str(caught.value)
+    assert f"Put {NAME} there as it was downloaded" in (caught.value.hint or "")
+    assert mirror.asked == []
+
+
+@pytest.mark.parametrize("data", [PACKED[:-100], gzip.compress(CONTENT, compresslevel=1)])
+def test_a_copy_with_other_bytes_than_served_is_an_error(tmp_path, data):
+    (tmp_path / NAME).write_bytes(data)
+    context = SourceContext(data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    with pytest.raises(UsageError, match=f"of its {len(data)} bytes is") as caught:
+        fetch(known_as_served(), context, folder="set")
+    assert hashlib.sha256(data).hexdigest() in str(caught.value)
+    assert hashlib.sha256(PACKED).hexdigest() in str(caught.value)
