@@ -238,7 +238,7 @@ def members(file: DataFile) -> list[str]:
     try:
         with file.open() as opened, zipfile.ZipFile(opened) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile as err:
+    except (zipfile.BadZipFile, ValueError) as err:
         raise UsageError(f"{file} is no .npz file: {err}.") from err
     for name in names:
         if not name.endswith(".npy") or "/" in name or ".." in name:

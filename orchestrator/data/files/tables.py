@@ -167,7 +167,11 @@ def _csv(file: Any, invalid: list[str]) -> Iterator[_Reading]:
         )
         return "error"
 
-    with csv.open_csv(file) as head:  # The names alone; types are not guessed from a first block.
+    how = {
+        "read_options": csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+        "parse_options": csv.ParseOptions(invalid_row_handler=refuse, newlines_in_values=True),
+    }
+    with csv.open_csv(file, **how) as head:  # Types would be guessed from the first block alone.
         names = head.schema.names
     file.seek(0)
     size = file.size()
@@ -175,8 +179,7 @@ def _csv(file: Any, invalid: list[str]) -> Iterator[_Reading]:
     def read(progress: Progress) -> Iterator[Any]:
         with csv.open_csv(
             file,
-            read_options=csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-            parse_options=csv.ParseOptions(invalid_row_handler=refuse, newlines_in_values=True),
+            **how,
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True
             ),
