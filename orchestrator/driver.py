@@ -22,7 +22,7 @@ from orchestrator.place import Place
 from orchestrator.provenance import Provenance
 from orchestrator.results.report import Report, request_fields, score_fields
 from orchestrator.results.tables import ResultsStore
-from orchestrator.spec import RunSpec
+from orchestrator.spec import RunSpec, dataset_name
 from orchestrator.states import RunState
 from orchestrator.storage import AttemptFolder, RunFolder, Storage, read_json, write_json
 from orchestrator.supervisor import Supervisor
@@ -151,7 +151,7 @@ class Driver:
         if isinstance(self.data, PreparedDataset):
             return self.data
         return prepare(
-            self.spec.dataset_name,
+            dataset_name(self.spec.dataset),
             self.data,
             streams=self.spec.streams,
             storage=self.storage,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from orchestrator.catalog import Catalog, Job, load_catalog
-from orchestrator.data.files.detect import file_source, is_file, memory_source
-from orchestrator.data.files.file import DataFile
+from orchestrator.data.files.detect import memory_source
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.prepare import PreparedDataset, find_prepared
 from orchestrator.data.source import Source, SourceContext
@@ -20,7 +17,8 @@ from orchestrator.driver_lock import is_driven
 from orchestrator.errors import DataUnavailableError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
-from orchestrator.spec import RunOptions, RunSpec, new_run_id
+from orchestrator.sources import SourceRequest, cache_dir
+from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
 from orchestrator.storage import RunFolder, Storage, read_json
 
@@ -94,7 +92,7 @@ def prepare_request(
         spec, source = _find_rows(catalog, wanted, strict=strict, observer=observer)
     else:
         spec = wanted
-        context = _context(spec, observer)
+        context = SourceContext(data_dir=None, cache_dir=cache_dir(), progress=observer.progress)
         source = memory_source(dataset, label=spec.label, shape=entry.shape, context=context)
     return Request(
         spec=spec,
@@ -144,7 +142,7 @@ def prepare_resumption(
     mark = asked.get("dataset_fingerprint")
     data: Source | PreparedDataset | None = None
     if mark is not None:
-        data = find_prepared(spec.dataset_name, mark, storage=storage)
+        data = find_prepared(dataset_name(spec.dataset), mark, storage=storage)
     if data is None:
         spec, data = _find_rows(catalog, spec, strict=True, observer=observer)
     return Request(
@@ -196,50 +194,28 @@ def _find_rows(
         DataUnavailableError: They can't be had, and nothing may stand in: the user named the
             dataset, or it would be on a cluster, where nobody may be looking.
     """
-    context = _context(spec, observer)
     if spec.dataset == IN_MEMORY:
         raise UsageError(
             "The rows of this run were in memory, and had not been prepared yet.",
             hint="Start a new run.",
         )
-    if spec.dataset not in catalog.datasets.entries and is_file(spec.dataset):
-        return _find_file(spec, catalog.jobs.get(spec.job), context)
-    wanted = catalog.datasets.get(spec.dataset)
-    if spec.label is not None:
-        raise UsageError(
-            f"--label {spec.label} is for a dataset in a file; {wanted.name} knows its own."
-        )
+    wanted = SourceRequest(
+        dataset=spec.dataset,
+        label=spec.label,
+        shape=catalog.jobs.get(spec.job).shape,
+        data_dir=spec.source_dir,
+    ).located(catalog)
+    found = dataclasses.replace(spec, dataset=wanted.dataset, label=wanted.label)
     try:
-        return spec, wanted.load(context)
+        return found, wanted.find(catalog, observer.progress)
     except DataUnavailableError as err:
-        if strict or spec.data_dir or wanted.offline is None:
+        entry = catalog.datasets.get(spec.dataset)
+        if strict or spec.data_dir or entry.offline is None:
             raise
         note = (
-            f"{wanted.name} can't be had here, so this run trains on {wanted.offline} instead. "
+            f"{entry.name} can't be had here, so this run trains on {entry.offline} instead. "
             f"({err.message} {err.hint or ''})".rstrip()
         )
     observer.note(note)
-    stand_in = catalog.datasets.get(wanted.offline)
-    changed = dataclasses.replace(spec, dataset=stand_in.name, notes=(*spec.notes, note))
-    return changed, stand_in.load(context)
-
-
-def _find_file(spec: RunSpec, job: Job, context: SourceContext) -> tuple[RunSpec, Source]:
-    """Find the rows of a dataset that is a file, named so that it is found from anywhere."""
-    label = spec.label
-    if label is not None and label.endswith(".npy"):
-        label = DataFile.at(label).uri
-    spec = dataclasses.replace(spec, dataset=DataFile.at(spec.dataset).uri, label=label)
-    return spec, file_source(spec.dataset, label=label, shape=job.shape, context=context)
-
-
-def _context(spec: RunSpec, observer: Observer) -> SourceContext:
-    return SourceContext(
-        data_dir=spec.source_dir, cache_dir=cache_dir(), progress=observer.progress
-    )
-
-
-def cache_dir() -> Path:
-    """Return the user's folder for downloads."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "launch-job"
+    stand_in = dataclasses.replace(spec, dataset=entry.offline, notes=(*spec.notes, note))
+    return stand_in, SourceRequest(dataset=entry.offline).find(catalog, observer.progress)

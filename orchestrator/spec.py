@@ -113,12 +113,6 @@ class RunSpec(RunOptions):
         for option in ("epochs", "batch-size"):
             _check_whole(option, getattr(self, option.replace("-", "_")), least=1)
 
-    @property
-    def dataset_name(self) -> str:
-        """What the dataset is called among prepared ones: its name, or that of its file."""
-        name = re.sub(r"[^a-z0-9._-]+", "-", self.dataset.rpartition("/")[2].lower())
-        return re.sub(r"\.{2,}", ".", name).strip(".-_")[:100] or "data"
-
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {**dataclasses.asdict(self), "tags": list(self.tags), "notes": list(self.notes)}
@@ -145,6 +139,12 @@ class RunSpec(RunOptions):
             return cls(**{**values, **tuples})
         except UsageError as err:
             raise UsageError(f"{where}: {err.message}", hint=err.hint) from err
+
+
+def dataset_name(dataset: str) -> str:
+    """Return what a dataset is called among prepared ones: its name, or that of its file."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", dataset.rpartition("/")[2].lower())
+    return re.sub(r"\.{2,}", ".", name).strip(".-_")[:100] or "data"
 
 
 def new_run_id(job: str, now: datetime) -> str:

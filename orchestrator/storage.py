@@ -398,9 +398,14 @@ class Storage:
         """Folder of the results tables."""
         return self.path / "results"
 
+    @property
+    def datasets(self) -> Path:
+        """Folder of prepared datasets."""
+        return self.path / "datasets"
+
     def dataset(self, name: str, fingerprint: str) -> Path:
         """Return the folder of a prepared dataset."""
-        return self.path / "datasets" / check_name(name, what="dataset") / fingerprint[:16]
+        return self.datasets / check_name(name, what="dataset") / fingerprint[:16]
 
     def run(self, run_id: str) -> RunFolder:
         """Return the folder of a run, which may not exist yet."""

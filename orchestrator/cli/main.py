@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "results": ("results", "results", "Compare the results of all runs in one table."),
     "jobs": ("catalog", "jobs", "List what can be trained, with its parameters."),
     "datasets": ("catalog", "datasets", "List what it can be trained on."),
+    "data": ("data", "data", "Look at datasets; prepare, list and remove their shards."),
     "completion": ("completion", "completion", "Print the shell's completion script."),
 }
 
