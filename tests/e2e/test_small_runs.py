@@ -65,35 +65,6 @@ def test_lstm_sequence_learns_all_there_is_to_learn(project):
     assert 0.93 < report["accuracy"] < 0.96
 
 
-def test_cnn_learns_from_few_rows(project):
-    asked = ("cnn-mnist", "--dataset", "digits", "--workers", 2, "--epochs", 5)
-    report = json.loads(project(*asked, "--batch-size", 32, "-o", "json").stdout)
-    assert report["accuracy"] > 0.95
-
-
-LOAD = """
-import sys
-import numpy as np
-from orchestrator import load_model
-model = load_model(sys.argv[1])
-print(type(model).__name__, model.predict(np.zeros((3, 28, 28)), verbose=0).shape)
-"""
-
-
-def test_model_of_a_class_of_its_own_is_loaded_again(project):
-    asked = ("custom-lstm-mnist", "--dataset", "digits", "--workers", 2, "--epochs", 2)
-    report = json.loads(project(*asked, "-o", "json").stdout)
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, report["run_id"]],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.stdout == "CustomLSTM (3, 10)\n", done.stderr
-
-
 def test_loss_that_becomes_nan_fails_the_run_and_names_the_step(project):
     done = project("explodes", "--workers", 2, code=1)
     assert "epoch 1, step" in done.stderr
@@ -137,22 +108,3 @@ def test_second_interrupt_ends_a_run_at_once(project):
     assert run["state"] == "STOPPED"
     assert run["epochs_done"] >= 1
     assert left_running(project) == []
-
-
-def test_python_api_reaches_as_far(project):
-    script = (
-        "from orchestrator import launch\n"
-        "report = launch('lstm-mnist', workers=2, dataset='digits', epochs=1,"
-        " params={'units': 8})\n"
-        "print(report.test_rows, report.params['units'], report.state)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "360 8 SUCCEEDED"
