@@ -6,11 +6,12 @@ the shards, so that whoever comes after a process that was killed goes on where 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.data.blocks import blocks
+from orchestrator.data.blocks import Block, blocks
 from orchestrator.data.order import ROUNDS_PER_BLOCK, deal
 from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.source import Source
@@ -23,7 +24,7 @@ NOTES = ".notes"
 _SLICE_BYTES = 16 << 20
 
 #: Bytes after which what was written is brought to disk, and that is noted.
-_SYNC_BYTES = 512 << 20
+_SYNC_BYTES = 256 << 20
 
 #: Bytes of a portion, where a split can be read from any row.
 _PORTION_BYTES = 2 << 30
@@ -55,24 +56,49 @@ class Portion:
             UnavailableError: What was noted is damaged.
             OSError: The storage can't be written or is full.
         """
-        writer, streams = self.writer, self.writer.streams
         done = self._noted()
-        size = self._rounds_at_a_time * streams
-        stop = None if self.stop == writer.rows else self.stop
         if done == self.stop:
             return
         unsynced = 0
-        for rows in blocks(self.source, writer.split, size=size, first=done, stop=stop):
-            count = len(rows[self.source.label.name])
-            dealt = deal(first=done, count=count, rows=writer.rows, streams=streams, seed=self.seed)
-            writer.write(done, rows, dealt)
-            done += count
-            unsynced += count * _row_bytes(writer)
-            if unsynced >= _SYNC_BYTES or done == self.stop:
-                writer.sync()
-                write_json(self._note, done)
-                unsynced = 0
-            progress(done - self.first)
+        # While rows are read, those before them are written, and those before them flushed. One
+        # slice waits at most, so memory stays bounded, and the disk sets the pace.
+        with ThreadPoolExecutor(1) as writing, ThreadPoolExecutor(1) as flushing:
+            written: Future[None] = _nothing()
+            flushed: Future[None] = _nothing()
+            for rows in self._slices(done):
+                written.result()
+                written = writing.submit(self._write, done, rows)
+                count = len(rows[self.source.label.name])
+                done += count
+                unsynced += count * _row_bytes(self.writer)
+                if unsynced >= _SYNC_BYTES:
+                    written.result()
+                    flushed.result()
+                    flushed = flushing.submit(self._flush, done)
+                    unsynced = 0
+                progress(done - self.first)
+            written.result()
+            flushed.result()
+        self._flush(done)
+
+    def _slices(self, first: int) -> Iterator[Block]:
+        writer = self.writer
+        size = self._rounds_at_a_time * writer.streams
+        stop = None if self.stop == writer.rows else self.stop
+        return blocks(self.source, writer.split, size=size, first=first, stop=stop)
+
+    def _write(self, first: int, rows: Block) -> None:
+        writer = self.writer
+        count = len(rows[self.source.label.name])
+        dealt = deal(
+            first=first, count=count, rows=writer.rows, streams=writer.streams, seed=self.seed
+        )
+        writer.write(first, rows, dealt)
+
+    def _flush(self, done: int) -> None:
+        """Bring what was written to disk, and note that."""
+        self.writer.sync()
+        write_json(self._note, done)
 
     def _noted(self) -> int:
         return int(read_json(self._note)) if self._note.exists() else self.first
@@ -106,6 +132,13 @@ def portions(source: Source, writer: ShardWriter, *, seed: int) -> list[Portion]
         )
         for first in range(0, max(1, writer.rows), size)
     ]
+
+
+def _nothing() -> Future[None]:
+    """Return something that is done already."""
+    done: Future[None] = Future()
+    done.set_result(None)
+    return done
 
 
 def _row_bytes(writer: ShardWriter) -> int:

@@ -73,7 +73,7 @@ class ShardWriter:
         order = np.argsort(stream_of, kind="stable")
         counts = np.bincount(stream_of, minlength=self.streams)
         ends = np.cumsum(counts)
-        dealt = {column.name: rows[column.name][order] for column in self.columns}
+        dealt = {c.name: np.take(rows[c.name], order, axis=0) for c in self.columns}
         for stream in np.flatnonzero(counts).tolist():
             own = slice(int(ends[stream] - counts[stream]), int(ends[stream]))
             with _opened(self._path(stream)) as file:
