@@ -1,0 +1,76 @@
+"""Data on S3, read where it lies: from a local server that speaks S3."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import csv, fs, parquet
+
+from orchestrator.data.files.detect import file_source
+from orchestrator.data.source import SourceContext
+from orchestrator.errors import UnavailableError, UsageError
+
+ROWS = 2000
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket with a table in two formats, and one of two files that are a split."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "anybody")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
+        patch.setenv("AWS_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        s3 = fs.S3FileSystem(
+            endpoint_override=f"{host}:{port}",
+            scheme="http",
+            region="us-east-1",
+            access_key="anybody",
+            secret_key="anything",
+            allow_bucket_creation=True,
+        )
+        s3.create_dir("bucket")
+        numbers = np.arange(ROWS)
+        table = pa.table({"number": numbers, "kind": (numbers % 2).astype(str)})
+        parquet.write_table(table, "bucket/rows.parquet", filesystem=s3)
+        for name in ("rows.csv", "split/train.csv", "split/test.csv"):
+            with s3.open_output_stream(f"bucket/{name}") as file:
+                csv.write_csv(table, file)
+        yield "s3://bucket"
+    server.stop()
+
+
+@pytest.fixture
+def read(tmp_path):
+    context = SourceContext(data_dir=None, cache_dir=tmp_path)
+    return lambda uri: file_source(uri, label="kind", shape=None, context=context)
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv"])
+def test_a_table_is_read_where_it_lies(bucket, read, name):
+    source = read(f"{bucket}/{name}")
+    numbers = [b["number"] for split in source.splits.values() for b in split.read()]
+    assert sorted(np.concatenate(numbers).tolist()) == list(range(ROWS))
+    assert source.origin == f"{bucket}/{name}"
+
+
+def test_a_folder_may_hold_a_split(bucket, read):
+    assert [split.rows for split in read(f"{bucket}/split").splits.values()] == [ROWS, ROWS]
+
+
+def test_what_is_not_there_is_named(bucket, read):
+    with pytest.raises(UsageError, match="no file s3://bucket/nothing.csv"):
+        read(f"{bucket}/nothing.csv")
+
+
+def test_a_server_that_does_not_answer_is_unavailable(read, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(UnavailableError, match=r"s3://bucket/rows\.csv can't be read"):
+        read("s3://bucket/rows.csv")
