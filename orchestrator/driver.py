@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from orchestrator.catalog.definition import Job
 from orchestrator.data.manifest import Manifest
+from orchestrator.data.portion import Portion
 from orchestrator.data.prepare import PreparedDataset, prepare
 from orchestrator.data.source import Source
 from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError, UsageError
@@ -158,7 +159,18 @@ class Driver:
             progress=lambda split, done, total: self.observer.progress(
                 f"Sharding {self.spec.dataset} ({split})", done, total
             ),
+            each=self._each,
         )
+
+    def _each(
+        self,
+        function: Callable[[Portion], None],
+        portions: Sequence[Portion],
+        tell: Callable[[], None],
+    ) -> None:
+        """Have Ray tasks do what is too much for this process alone."""
+        self.place.start()
+        self.place.each(function, portions, tell)
 
     def _train(self, prepared: PreparedDataset) -> list[WorkerResult]:
         with self._phase("start"):

@@ -7,9 +7,9 @@ themselves (`orchestrator.cluster`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from orchestrator.errors import StoppedError, UnavailableError
 
@@ -49,6 +49,14 @@ class Place(Protocol):
 
     def spare(self, device: Literal["cpu", "gpu"]) -> int:
         """Return how many more workers could start while the run's own are at work."""
+
+    def each(
+        self, function: Callable[[Any], None], items: Sequence[Any], tell: Callable[[], None]
+    ) -> None:
+        """Call a function with each item, on all machines; Ray must be up.
+
+        `tell` is called now and then meanwhile.
+        """
 
     @property
     def dashboard(self) -> str | None:

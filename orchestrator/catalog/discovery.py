@@ -24,6 +24,9 @@ from orchestrator.errors import LaunchJobError, UsageError
 
 Entry = TypeVar("Entry", Job, Dataset)
 
+#: How the names of the modules begin that content files are loaded as.
+MODULE_PREFIX = "_launch_job_content_"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shelf(Generic[Entry]):
@@ -132,7 +135,7 @@ def _entries(module: ModuleType, kind: type[Entry]) -> list[Entry]:
 
 def _load_module(path: Path) -> ModuleType:
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    name = f"_launch_job_content_{path.stem}_{digest}"
+    name = f"{MODULE_PREFIX}{path.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from orchestrator.cluster import forkclient
+from orchestrator.cluster import forkclient, tasks
 from orchestrator.cluster.leftovers import MARK
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
@@ -117,6 +118,12 @@ class EmbeddedRay:
     def spare(self, device: Literal["cpu", "gpu"]) -> int:
         """Return 0: a run has all of this machine from the beginning."""
         return 0
+
+    def each(
+        self, function: Callable[[Any], None], items: Sequence[Any], tell: Callable[[], None]
+    ) -> None:
+        """Call a function with each item, on all machines; Ray must be up."""
+        tasks.each(function, items, tell)
 
     def gpus(self) -> int:
         """Return how many GPUs Ray has found; it must be up."""

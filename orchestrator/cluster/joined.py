@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from orchestrator.cluster import tasks
 from orchestrator.cluster.admission import (
     ANSWER_S,
     await_answer,
@@ -57,6 +58,12 @@ class JoinedRay:
     def threads(self, workers: int) -> int:
         """Return how many threads each worker computes with: the one CPU that it reserves."""
         return 1
+
+    def each(
+        self, function: Callable[[Any], None], items: Sequence[Any], tell: Callable[[], None]
+    ) -> None:
+        """Call a function with each item, on all machines; Ray must be up."""
+        tasks.each(function, items, tell)
 
     def gpus(self) -> int:
         """Return how many GPUs the cluster has."""

@@ -100,6 +100,11 @@ class Portion:
         self.writer.sync()
         write_json(self._note, done)
 
+    @property
+    def noted_rows(self) -> int:
+        """How many of its rows are on disk."""
+        return self._noted() - self.first
+
     def _noted(self) -> int:
         return int(read_json(self._note)) if self._note.exists() else self.first
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,13 @@ from orchestrator.data.shards import check_shard, damaged, sha256_of, stored_col
 from orchestrator.data.source import Source
 from orchestrator.data.statistics import statistics_of
 from orchestrator.errors import UnavailableError
-from orchestrator.storage import Storage, check_name, unfinished_folder, write_json
+from orchestrator.storage import Storage, check_name, storage_errors, unfinished_folder, write_json
 
 #: Called with (split, rows done, rows in all) while rows are written.
 PrepareProgress = Callable[[str, int, int], None]
+
+#: Calls a function with each of some portions, by several processes; and another, now and then.
+Each = Callable[[Callable[[Portion], None], Sequence[Portion], Callable[[], None]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,7 @@ def prepare(
     storage: Storage,
     seed: int = 0,
     progress: PrepareProgress | None = None,
+    each: Each | None = None,
 ) -> PreparedDataset:
     """Return a dataset's shards, writing them if they aren't there.
 
@@ -51,6 +55,7 @@ def prepare(
         storage: Where to keep them.
         seed: Seed of the dealing.
         progress: Told how many rows are done.
+        each: Has several processes work on a dataset that is large; without it, this one does all.
 
     Raises:
         UsageError: The source yields something else than it declared.
@@ -64,8 +69,7 @@ def prepare(
     with unfinished_folder(folder) as unfinished:
         if unfinished is not None:
             writers = _laid_out(unfinished, source, streams)
-            for writer in writers:
-                _bring(source, writer, seed, progress)
+            _bring([portions(source, writer, seed=seed) for writer in writers], progress, each)
             shards = {writer.split: writer.finish() for writer in writers}
             shutil.rmtree(unfinished / NOTES)
             manifest = Manifest(
@@ -151,12 +155,32 @@ def _laid_out(folder: Path, source: Source, streams: int) -> list[ShardWriter]:
 
 
 def _bring(
-    source: Source, writer: ShardWriter, seed: int, progress: PrepareProgress | None
+    splits: Sequence[Sequence[Portion]], progress: PrepareProgress | None, each: Each | None
 ) -> None:
-    for portion in portions(source, writer, seed=seed):
+    """Bring in all portions of all splits, telling how far each split is."""
+    every = [portion for split in splits for portion in split]
 
-        def tell(done: int, portion: Portion = portion) -> None:
+    def tell() -> None:
+        if progress is None:
+            return
+        for split in splits:
+            progress(split[0].writer.split, sum(p.noted_rows for p in split), split[0].writer.rows)
+
+    if each is not None and len(every) > len(splits):
+        each(_bring_quietly, every, tell)
+        tell()
+        return
+    for portion in every:
+
+        def tell_rows(done: int, portion: Portion = portion) -> None:
             if progress is not None:
+                writer = portion.writer
                 progress(writer.split, portion.first + done, writer.rows)
 
-        portion.bring(tell)
+        portion.bring(tell_rows)
+
+
+def _bring_quietly(portion: Portion) -> None:
+    """Bring a portion in where nobody looks on: its notes tell how far it is."""
+    with storage_errors(portion.writer.folder):
+        portion.bring(lambda done: None)

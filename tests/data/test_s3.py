@@ -65,7 +65,7 @@ def test_a_folder_may_hold_a_split(bucket, read):
 
 
 def test_what_is_not_there_is_named(bucket, read):
-    with pytest.raises(UsageError, match="no file s3://bucket/nothing.csv"):
+    with pytest.raises(UsageError, match=r"no file s3://bucket/nothing\.csv"):
         read(f"{bucket}/nothing.csv")
 
 
