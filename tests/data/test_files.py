@@ -386,6 +386,34 @@ def test_a_file_that_changes_while_it_is_read_is_refused(read, tmp_path, name):
         list(batches)
 
 
+def test_a_file_that_has_changed_since_it_was_looked_through_is_refused(read, tmp_path):
+    write_csv(people(), tmp_path / "people.csv")
+    source = read(tmp_path / "people.csv")
+    write_csv(people().slice(1), tmp_path / "people.csv")
+    with pytest.raises(UsageError, match=r"people\.csv has changed"):
+        next(source.splits["train"].read())
+
+
+def test_a_second_time_nothing_is_looked_through(read, tmp_path, monkeypatch):
+    write_csv(people(), tmp_path / "people.csv")
+    first = read(tmp_path / "people.csv")
+    looked: list[int] = []
+    monkeypatch.setattr(
+        "orchestrator.data.files.columns.ColumnScan.add", lambda *args, **more: looked.append(1)
+    )
+    again = read(tmp_path / "people.csv")
+    assert (again.digest, again.features, again.classes) == (
+        first.digest,
+        first.features,
+        first.classes,
+    )
+    assert not looked
+    check_people(again)
+    os.utime(tmp_path / "people.csv", ns=(1, 1))
+    read(tmp_path / "people.csv")
+    assert looked
+
+
 def test_a_class_that_only_test_rows_have_is_learnt_of_none(read, tmp_path):
     (tmp_path / "train.csv").write_text("kind,value\na,1\nb,2\n")
     (tmp_path / "test.csv").write_text("kind,value\na,1\nc,2\n")

@@ -9,7 +9,7 @@ import hashlib
 import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -138,13 +138,10 @@ class ArrayTable:
         digests = [DataFile(uri=uri).sha256() for uri in files]
         return hashlib.sha256(repr((digests, list(self.arrays))).encode()).hexdigest()
 
-    @contextmanager
-    def unchanged(self) -> Iterator[None]:
-        """Refuse what was read in a block if a file has changed meanwhile."""
-        with ExitStack() as stack:
-            for uri in {array.file.uri for array in self.arrays.values()}:
-                stack.enter_context(DataFile(uri=uri).unchanged())
-            yield
+    def state(self) -> tuple[int, ...]:
+        """Return size and time of each file."""
+        files = sorted({array.file.uri for array in self.arrays.values()})
+        return tuple(number for uri in files for number in DataFile(uri=uri).state)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,9 +181,9 @@ class MemoryArrays:
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def unchanged(self) -> AbstractContextManager[None]:
-        """Do nothing: the arrays are the caller's to leave alone."""
-        return nullcontext()
+    def state(self) -> tuple[int, ...]:
+        """Return nothing: the arrays are the caller's to leave alone."""
+        return ()
 
 
 def record_batch(arrays: Mapping[str, NDArray[Any]], where: str) -> pa.RecordBatch:

@@ -99,21 +99,6 @@ class DataFile:
         info = self._info()
         return info.size or 0, info.mtime_ns or 0
 
-    @contextmanager
-    def unchanged(self) -> Iterator[None]:
-        """Refuse what was read in a block if the file has changed meanwhile.
-
-        Raises:
-            UsageError: It has.
-        """
-        before = self.state
-        yield
-        if self.state != before:
-            raise UsageError(
-                f"{self.uri} has changed while it was read.",
-                hint="Wait until it is complete, and start again.",
-            )
-
     def _info(self) -> fs.FileInfo:
         with _errors(self):
             system, path = self._located()

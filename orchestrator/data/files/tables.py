@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,8 +41,8 @@ class Table(Protocol):
     def digest(self) -> str:
         """Return a SHA-256 that changes with any value."""
 
-    def unchanged(self) -> AbstractContextManager[None]:
-        """Refuse what was read in a block if the table has changed meanwhile."""
+    def state(self) -> tuple[int, ...]:
+        """Return what is another if its files have changed; empty if it lies in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +79,9 @@ class FileTable:
         """Return the SHA-256 of the file."""
         return self.file.sha256()
 
-    def unchanged(self) -> AbstractContextManager[None]:
-        """Refuse what was read in a block if the file has changed meanwhile."""
-        return self.file.unchanged()
+    def state(self) -> tuple[int, ...]:
+        """Return size and time of the file."""
+        return self.file.state
 
     @contextmanager
     def _reader(self) -> Iterator[tuple[list[str], Callable[[Progress], Iterator[Any]]]]:
@@ -131,9 +131,9 @@ class MemoryTable:
             writer.write_table(whole)
         return digest.hexdigest()
 
-    def unchanged(self) -> AbstractContextManager[None]:
-        """Do nothing: Arrow's tables can't change."""
-        return nullcontext()
+    def state(self) -> tuple[int, ...]:
+        """Return nothing: Arrow's tables can't change."""
+        return ()
 
 
 class _Digested:
