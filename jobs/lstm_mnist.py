@@ -28,22 +28,22 @@ def lstm_mnist(
     import keras
 
     image = info.feature
-    if image_size and image_size < max(image.shape):
-        raise ValueError(
-            f"images of {image.shape} pixels don't fit into {image_size} × {image_size}"
-        )
-    # Padding keeps each pixel's neighbours. Cutting the pixels into other rows would not.
-    borders = [image_size - pixels for pixels in image.shape]
-    padding = [
-        keras.layers.Reshape((*image.shape, 1)),
-        keras.layers.ZeroPadding2D([(border // 2, border - border // 2) for border in borders]),
-        keras.layers.Reshape((image_size, image_size)),
-    ]
+    padding = []
+    if image_size:
+        borders = [image_size - pixels for pixels in image.shape]
+        if min(borders) < 0:
+            raise ValueError(f"images of {image.shape} pixels don't fit into {image_size} rows")
+        # Padding keeps each pixel's neighbours. Cutting the pixels into other rows would not.
+        padding = [
+            keras.layers.Reshape((*image.shape, 1)),
+            keras.layers.ZeroPadding2D([(border // 2, border - border // 2) for border in borders]),
+            keras.layers.Reshape((image_size, image_size)),
+        ]
     model = keras.Sequential(
         [
             keras.Input(image.shape, name="image"),
             keras.layers.Rescaling(1 / 255 if image.dtype == "uint8" else 1),
-            *(padding if image_size else []),
+            *padding,
             keras.layers.LSTM(units, activation=activation),
             keras.layers.Dense(hidden, activation="relu"),
             keras.layers.Dense(len(info.classes), activation="softmax"),

@@ -102,6 +102,8 @@ def campaign(
             world.end(patience_s=0)  # The campaign itself is ended: nothing of it stays.
             raise
         strikes += mine
+        # A run may end before all of its faults have struck: the others are for the next ones.
+        order = plan[len(mine) :] + order
         defects += [f"run {number} ({', '.join(s.fault for s in mine)}): {w}" for w in wrong]
         print(
             f"run {number}: {len(strikes)}/{faults} faults, {time.monotonic() - began:.0f} s"

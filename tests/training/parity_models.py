@@ -1,5 +1,9 @@
 """The models of the parity test. Their first weights depend on a seed only."""
 
+from pathlib import Path
+
+JOBS = Path(__file__).resolve().parents[2] / "jobs"
+
 BATCH = 16
 EPOCHS = 2
 
@@ -26,18 +30,6 @@ def _lstm():
     return [
         keras.layers.LSTM(8),
         keras.layers.Dense(8, activation="tanh"),
-        keras.layers.Dense(3, activation="softmax"),
-    ]
-
-
-def _convolutions():
-    import keras
-
-    return [
-        keras.layers.Reshape((6, 5, 1)),
-        keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Flatten(),
         keras.layers.Dense(3, activation="softmax"),
     ]
 
@@ -72,11 +64,36 @@ def _clipped():
     return keras.optimizers.SGD(0.5, global_clipnorm=0.1)
 
 
+def _job(name, optimizer, **params):
+    """Return a function that builds a job of the catalogue, small, with another optimizer."""
+
+    def build(info):
+        import keras
+
+        from orchestrator.catalog import Job, Training, load_entry
+
+        keras.utils.set_random_seed(3)
+        job = load_entry(JOBS / f"{name.replace('-', '_')}.py", Job)
+        made = job.make(job.parse(params), info)
+        training = made if isinstance(made, Training) else Training(model=made)
+        model = training.model
+        model.compile(optimizer=optimizer(), loss=model.loss, metrics=["accuracy"])
+        return training
+
+    return build
+
+
+#: Builders of models for the dataset of arrays, given what is known of it.
 MODELS = {
-    "lstm-sgd": lambda: _compiled(_lstm, _sgd),
-    "lstm-adam-xla": lambda: _compiled(_lstm, _adam, jit_compile=True),
-    "lstm-one-hot": lambda: _compiled(_lstm, _sgd, labels="one-hot"),
-    "convolutions-sgd": lambda: _compiled(_convolutions, _sgd),
-    "dense-adam": lambda: _compiled(_dense_without_dropout, _adam),
-    "dense-sgd-clipped": lambda: _compiled(_dense_without_dropout, _clipped),
+    "lstm-adam-xla": lambda info: _compiled(_lstm, _adam, jit_compile=True),
+    "lstm-one-hot": lambda info: _compiled(_lstm, _sgd, labels="one-hot"),
+    "dense-adam": lambda info: _compiled(_dense_without_dropout, _adam),
+    "dense-sgd-clipped": lambda info: _compiled(_dense_without_dropout, _clipped),
+    "lstm-mnist": _job("lstm-mnist", _sgd, units=8, hidden=8),
+    "cnn-mnist": _job("cnn-mnist", _sgd, filters=4, hidden=8, dropout=0.0),
+    "custom-lstm-mnist": _job("custom-lstm-mnist", _sgd, units=8),
+    "lstm-sequence": _job("lstm-sequence", _sgd, units=8),
 }
+
+#: The same for the dataset of columns.
+TABLE_MODELS = {"mlp-table": _job("mlp-table", _sgd, hidden=8)}

@@ -15,29 +15,36 @@ from orchestrator.training.callbacks import News
 from orchestrator.training.fit import train
 from orchestrator.training.model import distribute
 
-rank, workers, dataset, out = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+rank, workers, folder, out = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
-manifest = Manifest.read(dataset)
-plan = TrainingPlan(
-    rows=manifest.rows("train"),
-    streams=manifest.streams,
-    workers=workers,
-    batch_size=parity_models.BATCH,
-    epochs=parity_models.EPOCHS,
-)
-reader = StepReader(folder=dataset, manifest=manifest, plan=plan, worker=rank, seed=7)
 results = {}
-for name, build in parity_models.MODELS.items():
-    with strategy.scope():
-        training = build()
-    distribute(training, strategy, manifest)
-    attempt = RunFolder(path=Path(out) / f"run-{name}-{workers}").attempt(1)
-    trained = train(training, strategy, reader, attempt, news=News(None))
-    for index, weight in enumerate(training.model.get_weights()):
-        results[f"{name}.{index}"] = weight
-    results[f"{name}.iterations"] = np.array(trained.steps)
-    results[f"{name}.loss"] = np.array([epoch["loss"] for epoch in trained.history])
-    results[f"{name}.accuracy"] = np.array([epoch["accuracy"] for epoch in trained.history])
+
+
+def train_all(dataset, models):
+    manifest = Manifest.read(dataset)
+    plan = TrainingPlan(
+        rows=manifest.rows("train"),
+        streams=manifest.streams,
+        workers=workers,
+        batch_size=parity_models.BATCH,
+        epochs=parity_models.EPOCHS,
+    )
+    reader = StepReader(folder=dataset, manifest=manifest, plan=plan, worker=rank, seed=7)
+    for name, build in models.items():
+        with strategy.scope():
+            training = build(manifest.info)
+        distribute(training, strategy, manifest)
+        attempt = RunFolder(path=Path(out) / f"run-{name}-{workers}").attempt(1)
+        trained = train(training, strategy, reader, attempt, news=News(None))
+        for index, weight in enumerate(training.model.get_weights()):
+            results[f"{name}.{index}"] = weight
+        results[f"{name}.iterations"] = np.array(trained.steps)
+        results[f"{name}.loss"] = np.array([epoch["loss"] for epoch in trained.history])
+        results[f"{name}.accuracy"] = np.array([epoch["accuracy"] for epoch in trained.history])
+
+
+train_all(folder / "arrays", parity_models.MODELS)
+train_all(folder / "table", parity_models.TABLE_MODELS)
 np.savez(f"{out}/weights-{workers}-{rank}.npz", **results)

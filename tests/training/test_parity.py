@@ -19,12 +19,15 @@ ROWS = 12 * BATCH + 1
 STREAMS = 10
 WORKERS = (1, 2, 3, 4)
 MODELS = (
-    "lstm-sgd",
     "lstm-adam-xla",
     "lstm-one-hot",
-    "convolutions-sgd",
     "dense-adam",
     "dense-sgd-clipped",
+    "lstm-mnist",
+    "cnn-mnist",
+    "custom-lstm-mnist",
+    "lstm-sequence",
+    "mlp-table",
 )
 TOLERANCE = 1e-5
 
@@ -33,8 +36,10 @@ TOLERANCE = 1e-5
 def trained(tmp_path_factory, tensorflow_processes):
     """Weights after two epochs: of plain Keras, and of each rank of each group."""
     folder = tmp_path_factory.mktemp("parity")
-    dataset = _dataset(Storage(path=folder / "store"))
-    args = [str(dataset), str(folder)]
+    store = Storage(path=folder / "store")
+    (folder / "arrays").symlink_to(_prepared(store, *_arrays()))
+    (folder / "table").symlink_to(_prepared(store, *_table()))
+    args = [str(folder), str(folder)]
     run_group(HERE / "parity_reference.py", 1, args, folder / "logs", fork=tensorflow_processes)
     for workers in WORKERS:
         logs = folder / f"logs-{workers}"
@@ -42,12 +47,25 @@ def trained(tmp_path_factory, tensorflow_processes):
     return folder
 
 
-def _dataset(storage):
+def _arrays():
     random = np.random.default_rng(0)
     x = random.normal(size=(ROWS, 6, 5)).astype(np.float32)
     rows = {"x": x, "label": random.integers(0, 3, ROWS)}
+    return rows, [Column(name="x", dtype="float32", shape=(6, 5))]
+
+
+def _table():
+    random = np.random.default_rng(0)
+    number = random.normal(50, 9, ROWS).astype(np.float32)
+    number[::7] = np.nan
+    word = random.choice(np.array(["", "a", "bc", "def"], "S3"), ROWS)
+    rows = {"number": number, "word": word, "label": random.integers(0, 3, ROWS)}
+    return rows, [Column(name="number", dtype="float32"), Column(name="word", dtype="S3")]
+
+
+def _prepared(storage, rows, features):
     source = Source(
-        features=(Column(name="x", dtype="float32", shape=(6, 5)),),
+        features=tuple(features),
         label=Column(name="label", dtype="int64"),
         classes=("a", "b", "c"),
         splits={"train": in_memory(rows), "test": in_memory(rows)},
