@@ -220,6 +220,8 @@ def resume(world: World) -> str:
     state = world.state()
     if state == "FAILED" and named(world) is None:
         raise RuntimeError("FAILED without a cause")
+    if state == "FAILED":
+        print(f"  FAILED: {(world.report() or {})['error']['message'][:200]}", flush=True)
     how = f"FAILED ({named(world)}), resumed" if state == "FAILED" else f"{state}, resumed"
     world.end()
     if world.run is None:

@@ -66,6 +66,18 @@ def test_who_holds_what_is_named(joined):
     assert join(joined)["free"] == 3
 
 
+def test_run_waits_for_room_and_gives_up_in_time(joined):
+    joined.head.environment = joined.settings()
+    asked = ["lstm-mnist", "--dataset", "digits", "--workers", 3, "--wait", 1]
+    with holding(joined, "20261123-other", "group"):
+        _, said = joined.launch_job(*asked, "--address", joined.address).end(3)
+    assert "Waiting: 3 workers need 3 CPUs; 1 of 3 are free." in said
+    assert "After 1 s: 3 workers need 3 CPUs; 1 of 3 are free." in said
+    assert said.count("job 20261123-other: ") == 2
+    runs = json.loads(joined.launch_job("ls", "-o", "json").end(0)[0])
+    assert [run["state"] for run in runs] == ["FAILED"]
+
+
 def test_node_that_does_not_see_the_storage_is_named(joined):
     node = joined.nodes[1]
     node.run("mount", "-t", "tmpfs", "tmpfs", joined.storage)
