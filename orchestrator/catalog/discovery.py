@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
@@ -57,12 +58,23 @@ class Shelf(Generic[Entry]):
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """Everything that can be trained, and everything it can be trained on."""
+    """Everything that can be trained, and everything it can be trained on.
 
-    #: Jobs by name.
-    jobs: Shelf[Job]
-    #: Datasets by name.
-    datasets: Shelf[Dataset]
+    A shelf is loaded when it is first looked at: the help lists jobs, and has no use for datasets.
+    """
+
+    #: Folders with `jobs/` and `datasets/`; a later one's entry goes before an earlier one's.
+    folders: tuple[Path, ...]
+
+    @cached_property
+    def jobs(self) -> Shelf[Job]:
+        """Jobs by name."""
+        return _load_shelf("job", Job, [folder / "jobs" for folder in self.folders])
+
+    @cached_property
+    def datasets(self) -> Shelf[Dataset]:
+        """Datasets by name."""
+        return _load_shelf("dataset", Dataset, [folder / "datasets" for folder in self.folders])
 
 
 def find_project(start: Path) -> Path | None:
@@ -83,11 +95,8 @@ def builtin_content() -> Path:
 def load_catalog(start: Path | None = None) -> Catalog:
     """Load the project around `start` (default: the working folder) and the built-in content."""
     project = find_project(start or Path.cwd())
-    folders = [builtin_content()] if project is None else [builtin_content(), project]
-    return Catalog(
-        jobs=_load_shelf("job", Job, [folder / "jobs" for folder in folders]),
-        datasets=_load_shelf("dataset", Dataset, [folder / "datasets" for folder in folders]),
-    )
+    builtin = builtin_content()
+    return Catalog(folders=(builtin,) if project is None else (builtin, project))
 
 
 def load_entry(path: Path, kind: type[Entry]) -> Entry:
