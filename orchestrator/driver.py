@@ -222,7 +222,7 @@ class Driver:
     ) -> WorkerTask:
         return WorkerTask(
             spec=self.spec,
-            job_path=self.job.path,
+            job=self.job.declaration,
             dataset=prepared.folder,
             attempt=attempt,
             device=device,

@@ -1,4 +1,4 @@
-"""cluster.yaml is what Ray's cluster launcher takes, and steps around its traps."""
+"""Each cluster.yaml is what Ray's cluster launcher takes, and steps around its traps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 
 
+#: This project, and the one that `launch-job init` writes.
+PROJECTS = (ROOT, ROOT / "orchestrator" / "templates" / "project")
+
+
+@pytest.fixture(scope="module", params=PROJECTS, ids=lambda project: project.name)
+def project(request: pytest.FixtureRequest) -> Path:
+    folder: Path = request.param
+    return folder
+
+
 @pytest.fixture(scope="module")
-def config() -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+def config(project: Path) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((project / "cluster.yaml").read_text())
     return values
 
 
@@ -40,11 +50,13 @@ def test_ray_keeps_every_machine_in_the_cluster(
     assert node_type["min_workers"] == len(config["provider"]["worker_ips"])
 
 
-def test_whatever_is_sent_to_the_machines_is_in_the_project(config: dict[str, Any]) -> None:
+def test_whatever_is_sent_to_the_machines_is_in_the_project(
+    project: Path, config: dict[str, Any]
+) -> None:
     sent = [local for local in config["file_mounts"].values() if not local.startswith("~")]
 
     assert sent
-    assert [local for local in sent if not (ROOT / local).exists()] == []
+    assert [local for local in sent if not (project / local).exists()] == []
 
 
 def test_every_machine_gets_the_token_and_asks_for_it(config: dict[str, Any]) -> None:

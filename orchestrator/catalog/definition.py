@@ -103,6 +103,24 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """Where an entry is declared: what a worker needs to load it again."""
+
+    #: Name of the entry.
+    name: str
+    #: Module that declares it (not one that merely imports it).
+    module: str
+    #: File of that module.
+    path: Path
+
+    @property
+    def code(self) -> Path:
+        """What its author wrote: the folder of the package that it is in, or else its file."""
+        depth = self.module.count(".") + (self.path.name == "__init__.py")
+        return self.path.parents[depth - 1] if depth else self.path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """Something that can be trained: a function that builds a Keras model."""
 
@@ -128,9 +146,9 @@ class Job:
     info_parameter: str | None = None
 
     @property
-    def module(self) -> str:
-        """Name of the module that declares it (not of one that merely imports it)."""
-        return self.build.__module__
+    def declaration(self) -> Declaration:
+        """Where it is declared."""
+        return Declaration(name=self.name, module=self.build.__module__, path=self.path)
 
     def make(self, params: Mapping[str, Any], info: DatasetInfo) -> keras.Model | Training:
         """Build what the job trains, for a dataset."""
@@ -172,9 +190,9 @@ class Dataset:
     path: Path
 
     @property
-    def module(self) -> str:
-        """Name of the module that declares it (not of one that merely imports it)."""
-        return self.load.__module__
+    def declaration(self) -> Declaration:
+        """Where it is declared."""
+        return Declaration(name=self.name, module=self.load.__module__, path=self.path)
 
 
 def job(
@@ -271,7 +289,7 @@ def _parameter(build: Callable[..., object], declared: inspect.Parameter, hint: 
     strings = all(isinstance(choice, str) for choice in choices)
     if not strings or hint not in _SCALARS or declared.default is inspect.Parameter.empty:
         raise UsageError(
-            f"{inspect.getfile(build)}: parameter {declared.name!r} of {build.__name__} needs a "
+            f"{_place(build)}: parameter {declared.name!r} of {build.__name__} needs a "
             "default and a type: int, float, str, bool or Literal of strings."
         )
     try:
@@ -293,5 +311,10 @@ def _parameter(build: Callable[..., object], declared: inspect.Parameter, hint: 
     try:
         parameter.parse(declared.default)
     except UsageError as err:
-        raise UsageError(f"{inspect.getfile(build)}: {err.message}") from err
+        raise UsageError(f"{_place(build)}: {err.message}") from err
     return parameter
+
+
+def _place(function: Callable[..., object]) -> str:
+    line = inspect.unwrap(function).__code__.co_firstlineno
+    return f"{inspect.getfile(function)}, line {line}"

@@ -1,9 +1,9 @@
 """How the content folders are found and loaded.
 
-A project is any folder with `cluster.yaml`; its `jobs/` and `datasets/` come before the built-in
-ones of the same name. Each file is loaded by its path under a private module name, as Airflow
-loads its dags: the folders are content, not packages, so they can't collide with installed
-packages of the same names.
+A project is any folder with `cluster.yaml`. What its `jobs/` and `datasets/` declare goes before
+what installed packages bring (`plugins`), and that before what is built in. Each file is loaded by
+its path under a private module name, as Airflow loads its dags: the folders are content, not
+packages, so they can't collide with installed packages of the same names.
 """
 
 from __future__ import annotations
@@ -15,11 +15,18 @@ import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
 
-from orchestrator.catalog.definition import Dataset, Job
+from orchestrator.catalog.definition import Dataset, Declaration, Job
+from orchestrator.catalog.plugins import (
+    Plugin,
+    declared_in,
+    installed_plugins,
+    load_plugin_again,
+)
 from orchestrator.errors import LaunchJobError, UsageError
 
 Entry = TypeVar("Entry", Job, Dataset)
@@ -30,14 +37,25 @@ MODULE_PREFIX = "_launch_job_content_"
 
 @dataclass(frozen=True, kw_only=True)
 class Shelf(Generic[Entry]):
-    """All entries of one kind, by name, and the files that could not be loaded."""
+    """All entries of one kind, by name, and what could not be loaded."""
 
     #: `job` or `dataset`.
     kind: str
     #: What was found.
     entries: dict[str, Entry] = field(default_factory=dict)
-    #: Name that the file would have, and why it could not be loaded.
+    #: Name that the file or the entry point would have, and why it could not be loaded.
     broken: dict[str, UsageError] = field(default_factory=dict)
+
+    def put(self, entries: Iterable[Entry]) -> None:
+        """Add entries; they take the place of others of their names."""
+        for entry in entries:
+            self.entries[entry.name] = entry
+            self.broken.pop(entry.name, None)
+
+    def put_broken(self, name: str, error: UsageError) -> None:
+        """Add what could not be loaded; it takes the place of others of its name."""
+        self.broken[name] = error
+        self.entries.pop(name, None)
 
     def get(self, name: str) -> Entry:
         """Return the entry of that name.
@@ -60,12 +78,23 @@ class Shelf(Generic[Entry]):
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """Everything that can be trained, and everything it can be trained on."""
+    """Everything that can be trained, and everything it can be trained on.
 
-    #: Jobs by name.
-    jobs: Shelf[Job]
-    #: Datasets by name.
-    datasets: Shelf[Dataset]
+    A shelf is loaded when it is first looked at: the help lists jobs, and has no use for datasets.
+    """
+
+    #: Folder of the project; None: outside of one.
+    project: Path | None
+
+    @cached_property
+    def jobs(self) -> Shelf[Job]:
+        """Jobs by name."""
+        return _load_shelf(Job, self.project)
+
+    @cached_property
+    def datasets(self) -> Shelf[Dataset]:
+        """Datasets by name."""
+        return _load_shelf(Dataset, self.project)
 
 
 def find_project(start: Path) -> Path | None:
@@ -84,53 +113,71 @@ def builtin_content() -> Path:
 
 
 def load_catalog(start: Path | None = None) -> Catalog:
-    """Load the project around `start` (default: the working folder) and the built-in content."""
-    project = find_project(start or Path.cwd())
-    folders = [builtin_content()] if project is None else [builtin_content(), project]
-    return Catalog(
-        jobs=_load_shelf("job", Job, [folder / "jobs" for folder in folders]),
-        datasets=_load_shelf("dataset", Dataset, [folder / "datasets" for folder in folders]),
-    )
+    """Return the catalogue of the project around `start` (default: the working folder)."""
+    return Catalog(project=find_project(start or Path.cwd()))
 
 
 def load_entry(path: Path, kind: type[Entry]) -> Entry:
-    """Load the one entry that a file declares (workers do this from the path they are given).
+    """Load the one entry that a file of a content folder declares.
 
     Raises:
         UsageError: The file does not import, or declares no such entry.
     """
-    found = _entries(_load_module(path), kind)
+    found = declared_in(_load_module(path), kind)
     if len(found) != 1:
         raise UsageError(f"{path} declares {len(found)} {kind.__name__.lower()}s, not one.")
     return found[0]
 
 
-def _load_shelf(kind: str, type_: type[Entry], folders: Iterable[Path]) -> Shelf[Entry]:
+def load_declared(declaration: Declaration, kind: type[Entry]) -> Entry:
+    """Load an entry again (workers do this with what they are told).
+
+    Raises:
+        UsageError: Its file does not import, or doesn't declare it any more.
+    """
+    if declaration.module.startswith(MODULE_PREFIX):
+        return load_entry(declaration.path, kind)
+    return load_plugin_again(declaration, kind)
+
+
+def _load_shelf(type_: type[Entry], project: Path | None) -> Shelf[Entry]:
+    kind = type_.__name__.lower()
     shelf: Shelf[Entry] = Shelf(kind=kind)
-    for folder in folders:
-        for path in sorted(folder.glob("*.py")):
-            _load_file(shelf, type_, path)
+    _load_folder(shelf, type_, builtin_content() / f"{kind}s")
+    _load_plugins(shelf, type_)
+    if project is not None:
+        _load_folder(shelf, type_, project / f"{kind}s")
     return shelf
 
 
-def _load_file(shelf: Shelf[Entry], type_: type[Entry], path: Path) -> None:
-    try:
-        module = _load_module(path)
-    except UsageError as err:
-        name = path.stem.replace("_", "-")
-        shelf.broken[name] = err
-        shelf.entries.pop(name, None)
-        return
-    for entry in _entries(module, type_):
-        shelf.entries[entry.name] = entry
-        shelf.broken.pop(entry.name, None)
+def _load_folder(shelf: Shelf[Entry], type_: type[Entry], folder: Path) -> None:
+    for path in sorted(folder.glob("*.py")):
+        try:
+            shelf.put(declared_in(_load_module(path), type_))
+        except UsageError as err:
+            shelf.put_broken(path.stem.replace("_", "-"), err)
 
 
-def _entries(module: ModuleType, kind: type[Entry]) -> list[Entry]:
-    declared = (getattr(value, "__launch_job__", None) for value in vars(module).values())
-    return [
-        entry for entry in declared if isinstance(entry, kind) and entry.module == module.__name__
-    ]
+def _load_plugins(shelf: Shelf[Entry], type_: type[Entry]) -> None:
+    brought: dict[str, tuple[Plugin, Entry]] = {}
+    for plugin in installed_plugins(f"launch_job.{shelf.kind}s"):
+        try:
+            entries = plugin.load(type_)
+        except UsageError as err:
+            shelf.put_broken(plugin.name, err)
+            continue
+        shelf.put(entries)
+        for entry in entries:
+            other, same = brought.setdefault(entry.name, (plugin, entry))
+            if same != entry:
+                shelf.put_broken(entry.name, _claimed_twice(shelf.kind, entry, other, plugin))
+
+
+def _claimed_twice(kind: str, entry: Job | Dataset, one: Plugin, other: Plugin) -> UsageError:
+    return UsageError(
+        f"There are two {kind}s {entry.name!r}, of packages {one.package} and {other.package}.",
+        hint=f"Uninstall one of them, or declare a {kind} of that name in the project.",
+    )
 
 
 def _load_module(path: Path) -> ModuleType:

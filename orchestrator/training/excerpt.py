@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sysconfig
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,23 +48,25 @@ class _Frame:
         path = Path(self.file)
         return path.is_relative_to(_ENGINE) and not path.is_relative_to(_ENGINE / "builtin")
 
-    @property
-    def is_users(self) -> bool:
+    def is_users(self, code: Path | None) -> bool:
+        if code is not None and Path(self.file).is_relative_to(code):
+            return True
         return not self.is_library and not self.is_engine
 
 
-def excerpt(trace: str) -> tuple[str, ...]:
+def excerpt(trace: str, *, code: Path | None = None) -> tuple[str, ...]:
     """Return the lines that matter of a traceback, or of what a crash has printed.
 
     Args:
         trace: What `traceback.format_exception` returns, joined, or the end of a log.
+        code: File or folder of the job, which may lie among the libraries.
 
     Returns:
         The last frames of the user's own files, or else the last frames that there are, and the
         line that names the exception: at most `MOST_LINES` lines.
     """
     frames = _frames(trace)
-    chosen = [f for f in frames if f.is_users] or [f for f in frames if not f.is_library]
+    chosen = [f for f in frames if f.is_users(code)] or [f for f in frames if not f.is_library]
     lines: list[str] = []
     for frame in reversed(list(dict.fromkeys(chosen or frames[-1:]))):
         if len(lines) + len(frame.lines) > MOST_LINES - 1:
@@ -72,9 +75,19 @@ def excerpt(trace: str) -> tuple[str, ...]:
     return (*lines, *_error_lines(trace))
 
 
-def names_users_file(trace: str) -> bool:
-    """Return whether a traceback goes through a file of the user's."""
-    return any(frame.is_users for frame in _frames(trace))
+def names_users_file(trace: str, *, code: Path | None = None) -> bool:
+    """Return whether a traceback goes through a file of the user's; arguments as of `excerpt`."""
+    return any(frame.is_users(code) for frame in _frames(trace))
+
+
+def quoted_error(text: str) -> str | None:
+    """Return the error that comes behind code which TensorFlow quotes, as `Kind: message`.
+
+    What fails while a graph is made, TensorFlow raises anew, with all of this in its message: "in
+    user code:", frames, an empty line, and the error as it was.
+    """
+    _, found, rest = text.rpartition("in user code:\n\n")
+    return textwrap.dedent(rest.partition("\n\n")[2]).strip() if found else None
 
 
 def _frames(trace: str) -> list[_Frame]:
@@ -98,6 +111,8 @@ def _frames(trace: str) -> list[_Frame]:
 def _error_lines(trace: str) -> list[str]:
     """Return the last line that names an exception."""
     named = [line for line in trace.splitlines() if _ERROR.match(line)]
+    if named and named[-1].endswith("in user code:"):
+        named += (quoted_error(trace) or "").splitlines()[:1]
     return [_cut(named[-1])] if named else []
 
 

@@ -29,7 +29,7 @@ from orchestrator.training.diagnosis import (
     lost_peer,
     unwrap,
 )
-from orchestrator.training.excerpt import excerpt, names_users_file
+from orchestrator.training.excerpt import excerpt, names_users_file, quoted_error
 from orchestrator.training.last_words import LastWords
 
 _OURS = errors.LaunchJobError.__module__
@@ -67,14 +67,22 @@ class Failure:
     log: str | None = None
 
     @classmethod
-    def of(cls, error: BaseException, *, rank: int | None) -> Failure:
-        """Describe an exception that has just been caught."""
+    def of(cls, error: BaseException, *, rank: int | None, code: Path | None = None) -> Failure:
+        """Describe an exception that has just been caught.
+
+        Args:
+            error: The exception.
+            rank: Rank of the worker that caught it.
+            code: File or folder of the job, if it is known.
+        """
         module, kind = type(error).__module__, type(error).__name__
         message, trace = str(error), "".join(traceback.format_exception(error))
         told = trace
         if module.startswith("tensorflow.") and (quoted := unwrap(message)):
             name, message, told = quoted
             module, _, kind = name.rpartition(".")
+        elif quoted_message := quoted_error(message):
+            kind, message = _parted(kind, quoted_message)
         ours = module == _OURS
         # What an error of ours was made of may be the user's, and its message is complete.
         about = error.__cause__ if ours and told is trace else None
@@ -92,7 +100,9 @@ class Failure:
             retryable=found.retryable,
             ours=ours,
             error=kind if ours else found.error,
-            lines=excerpt(told) if not ours or (about and names_users_file(told)) else (),
+            lines=excerpt(told, code=code)
+            if not ours or (about and names_users_file(told, code=code))
+            else (),
             trace=trace,
         )
 
@@ -297,7 +307,10 @@ def _short(message: str) -> str:
         message = message.rpartition("\n\n")[2]
     message = re.split(r"\[Op:|\nHint: |\nArguments received by", message)[0]
     lines = (line.strip() for line in message.splitlines())
-    kept = [line for line in lines if line and not line.startswith("[[")]
-    if "in user code:" in message:  # Keras and TensorFlow quote the code; its error is at the end.
-        kept = kept[-1:]
-    return " ".join(kept)[:500]
+    return " ".join(line for line in lines if line and not line.startswith("[["))[:500]
+
+
+def _parted(kind: str, quoted: str) -> tuple[str, str]:
+    """Return kind and message of an error that is quoted as `Kind: message`, if it is."""
+    found = re.match(r"(?:\w+\.)*([A-Z]\w*)(?:: |$)", quoted)
+    return (found[1], quoted[found.end() :]) if found else (kind, quoted)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from orchestrator.catalog import Declaration
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.spec import RunSpec
@@ -23,8 +24,8 @@ class WorkerTask:
 
     #: The run, as it was asked for.
     spec: RunSpec
-    #: File that declares the job; workers load it again.
-    job_path: Path
+    #: Where the job is declared; workers load it again.
+    job: Declaration
     #: Folder of the prepared dataset.
     dataset: Path
     #: The attempt, and with it the run.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator.catalog import Job, Training, load_entry
+from orchestrator.catalog import Job, Training, load_declared
 from orchestrator.data.batches import StepReader, evaluation_batches
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
 from orchestrator.errors import LaunchJobError, RunFailedError
@@ -47,7 +47,7 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
     except PausedError:
         return
     except BaseException as err:  # noqa: BLE001 - its account is raised in its place
-        failure = Failure.of(err, rank=rank)
+        failure = Failure.of(err, rank=rank, code=task.job.code)
         # Where the storage is full, the exception carries the account alone.
         with contextlib.suppress(LaunchJobError):
             failure.write(task.attempt)
@@ -64,7 +64,7 @@ class _Worker:
         self.task = task
         self.rank = rank
         self.workers = workers
-        self.job = load_entry(task.job_path, Job)
+        self.job = load_declared(task.job, Job)
         self.manifest = Manifest.read(task.dataset)
         self.news = News(task.monitor if rank == 0 else None)
         self.phases: dict[str, float] = {}

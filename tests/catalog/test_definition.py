@@ -88,7 +88,7 @@ def test_default_that_is_no_choice_is_refused_at_once(default):
     def odd(kind: Literal["a", "b"] = default):
         pass
 
-    with pytest.raises(UsageError, match=r"test_definition\.py: Parameter 'kind' is one of a, b"):
+    with pytest.raises(UsageError, match=r"py, line \d+: Parameter 'kind' is one of a, b"):
         job(dataset="digits")(odd)
 
 

@@ -34,6 +34,22 @@ def nothing():
     return "not a model"
 """
 
+BAD_STEP = """
+from orchestrator import job
+
+
+@job(dataset="digits")
+def bad_step():
+    import keras
+
+    class BadStep(keras.Sequential):
+        def train_step(self, data):
+            raise ValueError(f"can't train on {len(data)} parts")
+
+    layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    return BadStep([keras.Input((28, 28)), *layers])
+"""
+
 
 @pytest.fixture(scope="module")
 def project(launch_job):
@@ -42,6 +58,7 @@ def project(launch_job):
     (launch_job.folder / "jobs").mkdir()
     (launch_job.folder / "jobs" / "explodes.py").write_text(BAD_JOBS)
     (launch_job.folder / "jobs" / "nothing.py").write_text(NO_MODEL)
+    (launch_job.folder / "jobs" / "bad_step.py").write_text(BAD_STEP)
     return launch_job
 
 
@@ -81,6 +98,15 @@ def test_job_that_returns_no_model_is_the_users_mistake(project):
     done = project("nothing", code=2)
     assert "nothing.py" in done.stderr
     assert "returned str, not a keras.Model" in done.stderr
+
+
+def test_mistake_in_a_train_step_names_file_and_line(project):
+    done = project("bad-step", "--workers", 2, "--retries", 0, code=1)
+    line = 1 + BAD_STEP[: BAD_STEP.index("raise ValueError")].count("\n")
+    assert f'jobs/bad_step.py", line {line}, in train_step' in done.stderr
+    assert "failed: ValueError: can't train on 2 parts" in done.stderr
+    report = json.loads(project("report", "latest", "-o", "json").stdout)
+    assert "can't train on 2 parts" in report["error"]["message"]
 
 
 def test_second_interrupt_ends_a_run_at_once(project):

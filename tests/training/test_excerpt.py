@@ -1,10 +1,11 @@
 """Of a traceback, the lines that matter: those of the user's own files."""
 
 import traceback
+from pathlib import Path
 
 import pytest
 
-from orchestrator.training.excerpt import MOST_LINES, excerpt, names_users_file
+from orchestrator.training.excerpt import MOST_LINES, excerpt, names_users_file, quoted_error
 
 FEED = (
     "Traceback (most recent call last):\n"
@@ -65,3 +66,31 @@ def test_deep_recursion_stays_short():
 
 def test_what_is_no_traceback_has_no_lines():
     assert excerpt("all is well\n") == ()
+
+
+def test_job_among_the_libraries_is_its_authors():
+    theirs = FEED.replace("/home/ann/project/jobs", "/x/site-packages/shapes/jobs")
+    for code in ("/x/site-packages/shapes", "/x/site-packages/shapes/jobs/mine.py"):
+        assert names_users_file(theirs, code=Path(code))
+        assert "jobs/mine.py" in excerpt(theirs, code=Path(code))[0]
+
+
+GRAPH = (
+    "Traceback (most recent call last):\n"
+    '  File "/tmp/__autograph_generated_filejr3d.py", line 9, in tf__train_step\n'
+    "    raise ag__.converted_call(ag__.ld(ValueError), ('no\\n\\nuse',), None, fscope)\n"
+    "ValueError: in user code:\n\n"
+    '    File "/home/ann/project/jobs/mine.py", line 24, in train_step  *\n'
+    '        raise ValueError("no\\n\\nuse")\n\n'
+    "    ValueError: no\n    \n    use\n"
+)
+
+
+def test_error_behind_quoted_code_is_told():
+    assert excerpt(GRAPH) == (
+        'File "/home/ann/project/jobs/mine.py", line 24, in train_step',
+        '  raise ValueError("no\\n\\nuse")',
+        "ValueError: no",
+    )
+    assert quoted_error(GRAPH) == "ValueError: no\n\nuse"
+    assert quoted_error(FEED) is None

@@ -1,0 +1,76 @@
+"""The wheel, installed where the source is not: a new project trains, and a plug-in too."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Run a command in an environment that has the wheel, and all it needs from this one."""
+    folder = tmp_path_factory.mktemp("wheel")
+    (folder / "home").mkdir()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder / "home"),
+        "RAY_AUTH_TOKEN_PATH": str(folder / "home" / "token"),
+        # Nothing here may come from the network.
+        "UV_OFFLINE": "1",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+    }
+
+    def run(*command, cwd=folder, timeout=400):
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    run.folder, run.bin = folder, folder / "env" / "bin"
+    uv = [sys.executable, "-m", "uv"]
+    # Builds where it is called; the environment has what it builds with.
+    run(
+        *uv,
+        "build",
+        "--wheel",
+        "--no-build-isolation",
+        "--python",
+        sys.executable,
+        "-o",
+        folder,
+        ROOT,
+    )
+    run(*uv, "venv", "--python", sys.executable, folder / "env")
+    (wheel,) = folder.glob("*.whl")
+    run(*uv, "pip", "install", "--python", run.bin / "python", "--no-deps", wheel)
+    site = run(run.bin / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+    # A path alone: what is installed here to be edited, launch-job too, is not taken over.
+    Path(site.strip(), "tests.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    return run
+
+
+def test_new_project_passes_its_own_test(installed):
+    installed(installed.bin / "launch-job", "init", "mine")
+    mine = installed.folder / "mine"
+    where = installed(
+        installed.bin / "python",
+        "-c",
+        "import orchestrator; print(orchestrator.__file__)",
+        cwd=mine,
+    )
+    assert where.startswith(str(installed.folder / "env"))
+    told = installed(installed.bin / "python", "-m", "pytest", "-q", cwd=mine)
+    assert "1 passed" in told
