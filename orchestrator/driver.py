@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog.definition import Job
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.portion import Portion
@@ -25,7 +26,7 @@ from orchestrator.results.report import Report, request_fields, score_fields
 from orchestrator.results.tables import ResultsStore
 from orchestrator.spec import RunSpec, dataset_name
 from orchestrator.states import RunState
-from orchestrator.storage import AttemptFolder, RunFolder, Storage, read_json, write_json
+from orchestrator.storage import AttemptFolder, RunFolder, Storage
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
 from orchestrator.training.checkpoint import CheckpointStore, place_of

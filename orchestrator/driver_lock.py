@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from orchestrator.atomic import storage_errors
 from orchestrator.errors import UsageError
-from orchestrator.storage import RunFolder, storage_errors
+from orchestrator.storage import RunFolder
 
 #: Someone who only looks holds the lock for microseconds; a driver tries again that often.
 _ATTEMPTS, _PAUSE_S = 20, 0.01

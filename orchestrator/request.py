@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.atomic import read_json
 from orchestrator.catalog import Catalog, Job, load_catalog
 from orchestrator.data.files.detect import memory_source
 from orchestrator.data.plan import TrainingPlan
@@ -20,7 +21,7 @@ from orchestrator.observer import Observer
 from orchestrator.sources import SourceRequest, cache_dir
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage, read_json
+from orchestrator.storage import RunFolder, Storage
 
 #: What a dataset is called that was given as rows in memory.
 IN_MEMORY = "memory"

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from orchestrator.atomic import write_json
 from orchestrator.errors import UsageError
 from orchestrator.events import EventLog
 from orchestrator.launcher import run_request
@@ -11,7 +12,7 @@ from orchestrator.observer import Observer
 from orchestrator.request import prepare_resumption
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import Storage, write_json
+from orchestrator.storage import Storage
 
 
 @pytest.fixture

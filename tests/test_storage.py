@@ -5,15 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.atomic import new_folder, read_json, write_atomic, write_json
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.storage import (
-    RunFolder,
-    Storage,
-    new_folder,
-    read_json,
-    write_atomic,
-    write_json,
-)
+from orchestrator.storage import RunFolder, Storage
 
 
 def test_file_is_replaced_whole(tmp_path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.atomic import storage_errors
 from orchestrator.catalog import Job, Parameter, load_catalog
 from orchestrator.cli.options import (
     CheckpointEveryType,
@@ -18,7 +19,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.errors import UsageError
 from orchestrator.spec import DEFAULT_STREAMS, RunOptions
-from orchestrator.storage import RunFolder, Storage, storage_errors
+from orchestrator.storage import RunFolder, Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress

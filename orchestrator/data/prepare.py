@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.atomic import storage_errors, unfinished_folder, write_json
 from orchestrator.data.manifest import MANIFEST_FILE, Manifest, fingerprint
 from orchestrator.data.portion import NOTES, Portion, portions
 from orchestrator.data.shard_writer import ShardWriter
@@ -15,7 +16,7 @@ from orchestrator.data.shards import check_shard, damaged, sha256_of, stored_col
 from orchestrator.data.source import Source
 from orchestrator.data.statistics import statistics_of
 from orchestrator.errors import UnavailableError
-from orchestrator.storage import Storage, check_name, storage_errors, unfinished_folder, write_json
+from orchestrator.storage import Storage, check_name
 
 #: Called with (split, rows done, rows in all) while rows are written.
 PrepareProgress = Callable[[str, int, int], None]

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator.atomic import read_json, storage_errors
 from orchestrator.data.manifest import MANIFEST_FILE, Manifest
 from orchestrator.driver_lock import is_driven
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.storage import Storage, read_json, storage_errors
+from orchestrator.storage import Storage
 
 #: End of the name of a folder that is not complete.
 _UNFINISHED = ".unfinished"

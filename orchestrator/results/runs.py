@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.atomic import read_json
 from orchestrator.driver_lock import is_driven
 from orchestrator.errors import LaunchJobError
 from orchestrator.events import Event, EventLog, active_seconds
 from orchestrator.results.report import Report
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage, read_json
+from orchestrator.storage import RunFolder, Storage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,10 +23,11 @@ from operator import and_
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.atomic import storage_errors
 from orchestrator.errors import UnavailableError
 from orchestrator.results import rows
 from orchestrator.results.report import Report
-from orchestrator.storage import Storage, storage_errors
+from orchestrator.storage import Storage
 
 if TYPE_CHECKING:
     import pyarrow as pa

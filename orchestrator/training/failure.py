@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from orchestrator import errors
-from orchestrator.storage import AttemptFolder, RunFolder, read_json, write_json
+from orchestrator.atomic import read_json, write_json
+from orchestrator.storage import AttemptFolder, RunFolder
 from orchestrator.training.diagnosis import (
     CONTROLLER_LOST,
     KILLED,

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog import Declaration
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.spec import RunSpec
-from orchestrator.storage import AttemptFolder, RunFolder, read_json, write_json
+from orchestrator.storage import AttemptFolder, RunFolder
 from orchestrator.tally import Tally
 
 if TYPE_CHECKING:

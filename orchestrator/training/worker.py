@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from orchestrator.atomic import write_json
 from orchestrator.catalog import Job, Training, load_declared
 from orchestrator.data.batches import StepReader, evaluation_batches
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
 from orchestrator.errors import LaunchJobError, RunFailedError
-from orchestrator.storage import write_json
 from orchestrator.tally import Tally
 from orchestrator.training.callbacks import News
 from orchestrator.training.checkpoint import CheckpointStore

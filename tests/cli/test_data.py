@@ -7,10 +7,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from orchestrator.atomic import write_json
 from orchestrator.cli.data import data
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import UsageError
-from orchestrator.storage import Storage, write_json
+from orchestrator.storage import Storage
 
 LINES = [
     "age,city,buys",
