@@ -8,6 +8,7 @@ from orchestrator.cli.options import limit_option, output_option, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import ago, chatter, duration, percent, print_json
 from orchestrator.results.runs import RunSummary, list_runs
+from orchestrator.spec import dataset_name
 from orchestrator.storage import Storage
 
 
@@ -54,7 +55,7 @@ def _row(run: RunSummary, *, named: bool) -> list[str]:
     return [
         run.run_id,
         *([run.name or "–"] if named else []),
-        run.dataset,
+        dataset_name(run.dataset),
         str(run.workers),
         run.state.value if run.state else "–",
         f"{run.epochs_done}/{run.epochs}",

@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
+from orchestrator.catalog import load_catalog
 from orchestrator.cli.options import SinceType, limit_option, output_option, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import ago, duration, fixed, percent, print_json
+from orchestrator.spec import dataset_name
 from orchestrator.storage import Storage
 
 
@@ -20,7 +22,7 @@ from orchestrator.storage import Storage
     "\n  launch-job results -o json | jq '.[0].accuracy'"
 )
 @click.option("--job", help="Only of this job.")
-@click.option("--dataset", help="Only on this dataset.")
+@click.option("--dataset", help="Only on this dataset: a name, or a file.")
 @click.option("--since", type=SinceType(), help="Only since then: 30m, 12h, 7d or 2026-11-01.")
 @limit_option
 @storage_option
@@ -36,7 +38,10 @@ def results(
     """Show the results of runs in one table, newest first."""
     from orchestrator.results.rows import report_of_row
     from orchestrator.results.tables import ResultsStore
+    from orchestrator.sources import SourceRequest
 
+    if dataset is not None:
+        dataset = SourceRequest(dataset=dataset).located(load_catalog()).dataset
     table = ResultsStore(storage=storage).reports(
         job=job, dataset=dataset, since=since, limit=limit
     )
@@ -57,7 +62,7 @@ def _cells(row: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[str]:
     cells = [
         row["run_id"],
         row["job"],
-        row["dataset"],
+        dataset_name(row["dataset"]),
         str(row["workers"]),
         percent(row["accuracy"]),
         fixed(row["loss"]),
