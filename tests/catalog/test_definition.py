@@ -164,7 +164,11 @@ def test_values_out_of_bounds_are_refused(given, message):
 @pytest.mark.parametrize(
     ("hint", "default", "message"),
     [
-        (Annotated[int, Ge(1)], 0, r"test_definition\.py: Parameter 'size' is at least 1, not 0"),
+        (
+            Annotated[int, Ge(1)],
+            0,
+            r"test_definition\.py, line \d+: Parameter 'size' is at least 1, not 0",
+        ),
         (Annotated[int, Ge(1), Gt(0)], 1, "'size' of odd: one side has two bounds"),
         (Annotated[int, Ge(1), Interval(ge=2)], 2, "'size' of odd: one side has two bounds"),
         (Annotated[int, Ge("1")], 1, "'size' of odd: '1' is no bound of a number"),
