@@ -5,13 +5,12 @@ its own, whose peak memory is shown besides. Peers, for information: Ray Data's 
 TensorFlow's TFRecordWriter on the same rows.
 
     python benchmarks/preparing.py                          # a million rows, 5 rounds
-    python benchmarks/preparing.py --rows 10000000 --rounds 1 --train
+    python benchmarks/preparing.py --rows 10000000 --rounds 1
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -32,7 +31,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--peers", action="store_true", help="run Ray Data and TFRecord as well")
-    parser.add_argument("--train", action="store_true", help="train on the rows for 200 steps")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
         folder = Path(name)
@@ -42,8 +40,6 @@ def main() -> int:
             {who: partial(run, way, arguments.rows, folder) for who, way in ways.items()},
             arguments.rounds,
         )
-        if arguments.train:
-            train(arguments.rows, folder)
     show(
         "peak memory, MiB",
         ("", "most"),
@@ -63,20 +59,8 @@ def run(way: str, rows: int, folder: Path) -> dict[str, Any]:
     target = folder / way
     shutil.rmtree(target, ignore_errors=True)
     told = run_json([sys.executable, PEERS / "write_rows.py", way, str(rows), str(target)])
-    if way != "launch-job":
-        shutil.rmtree(target, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
     return dict(told)
-
-
-def train(rows: int, folder: Path) -> None:
-    """Train 200 steps on what was prepared, and say how fast the rows were read."""
-    print(
-        json.dumps(
-            run_json(
-                [sys.executable, PEERS / "read_rows.py", str(rows), str(folder / "launch-job")]
-            )
-        )
-    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+"""Reading: rows/s that one of two workers gathers, of many rows against those of 60 thousand.
+
+Target: 0.8. Both datasets are prepared before anything is measured, and read in the order of an
+epoch, as training reads them: at random, from files mapped into memory. So what counts is that of
+rows which the system has in its memory; `--rows 10000000` needs 8 GB of it, and of disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+from measure import PEERS, ROOT, Target, report, take_turns
+
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(PEERS))
+
+from write_rows import with_launch_job
+
+from orchestrator.data.batches import StepReader
+from orchestrator.data.manifest import MANIFEST_FILE, Manifest
+from orchestrator.data.plan import TrainingPlan
+
+FEW = 60_000
+#: Rows that are gathered a round, from the beginning of an epoch on; of few rows, several times.
+GATHERED = 600_000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    arguments = parser.parse_args()
+    many, few = f"of {arguments.rows:,} rows", f"of {FEW:,} rows"
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        readers = {}
+        for who, rows in ((many, arguments.rows), (few, FEW)):
+            with_launch_job(rows, Path(name) / str(rows))
+            (manifest,) = (Path(name) / str(rows)).rglob(MANIFEST_FILE)
+            readers[who] = reader(manifest.parent)
+        values = take_turns(
+            {who: partial(rows_per_s, reader) for who, reader in readers.items()}, arguments.rounds
+        )
+    return report("reading", "rows/s", values, {(many, few): Target(bound=0.8, at_least=True)})
+
+
+def reader(folder: Path) -> StepReader:
+    manifest = Manifest.read(folder)
+    plan = TrainingPlan(
+        rows=manifest.rows("train"),
+        streams=manifest.streams,
+        workers=2,
+        batch_size=128,
+        epochs=1 + -(-GATHERED // (manifest.rows("train") // 2)),
+    )
+    return StepReader(folder=folder, manifest=manifest, plan=plan, worker=0, seed=0)
+
+
+def rows_per_s(reader: StepReader) -> float:
+    """Return how fast the worker's rows are gathered; of an order that is known, as in an epoch."""
+    gathers = reader.gathers()
+    next(gathers)  # The order of the first epoch's rows is made here.
+    began, rows = time.perf_counter(), 0
+    while rows < GATHERED:
+        rows += sum(next(gathers).sizes)
+    return rows / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
