@@ -42,18 +42,9 @@ def installed(tmp_path_factory):
 
     run.folder, run.bin = folder, folder / "env" / "bin"
     uv = [sys.executable, "-m", "uv"]
-    # Builds where it is called; the environment has what it builds with.
-    run(
-        *uv,
-        "build",
-        "--wheel",
-        "--no-build-isolation",
-        "--python",
-        sys.executable,
-        "-o",
-        folder,
-        ROOT,
-    )
+    # This environment has what the wheel is built with.
+    build = [*uv, "build", "--wheel", "--no-build-isolation", "--python", sys.executable]
+    run(*build, "--out-dir", folder, ROOT)
     run(*uv, "venv", "--python", sys.executable, folder / "env")
     (wheel,) = folder.glob("*.whl")
     run(*uv, "pip", "install", "--python", run.bin / "python", "--no-deps", wheel)
