@@ -18,6 +18,9 @@ _TELL_EVERY_S = 0.5
 #: A task whose machine died is begun again elsewhere; it goes on where its notes say.
 _RETRIES = 5
 
+#: How long to wait for the end of tasks that were told to end.
+_END_S = 30.0
+
 
 def each(function: Callable[[Item], None], items: Sequence[Item], tell: Callable[[], None]) -> None:
     """Call a function with each item, in tasks that take one CPU each; Ray must be up.
@@ -52,6 +55,9 @@ def each(function: Callable[[Item], None], items: Sequence[Item], tell: Callable
     finally:
         for reference in waiting:
             ray.cancel(reference, force=True)
+        # Whoever is told of an error may clear up at once: nobody writes any more by then.
+        if waiting:
+            ray.wait(waiting, num_returns=len(waiting), timeout=_END_S)
 
 
 def _call(function: Callable[[Item], None], item: Item) -> None:
