@@ -54,8 +54,8 @@ class Source:
     """A dataset that is ready to be read.
 
     Raises:
-        ValueError: The label is not a scalar integer column, two columns have one name, or
-            `train` or `test` is missing.
+        ValueError: The label is not a scalar integer column, two columns have one name, one is of
+            a type that can't be stored, or `train` or `test` is missing.
     """
 
     #: Model inputs.
@@ -78,6 +78,12 @@ class Source:
             raise ValueError(f"the label must be an integer, not {self.label.dtype}")
         if len({column.name for column in self.columns}) <= len(self.features):
             raise ValueError(f"columns share a name: {[column.name for column in self.columns]}")
+        for column in self.columns:
+            if column.numpy_dtype.kind not in "iufS":
+                raise ValueError(
+                    f"column {column.name!r} can't be of {column.dtype}: take a number, such as "
+                    "uint8 for yes and no, or S12 for text"
+                )
         if not {"train", "test"} <= set(self.splits):
             raise ValueError(f"splits train and test are needed, not {sorted(self.splits)}")
 

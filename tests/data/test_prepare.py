@@ -204,10 +204,12 @@ def test_another_number_of_rows_is_refused(make_source, storage, declared, held)
         {"label": Column(name="label", dtype="int64", shape=(2,))},
         {"label": Column(name="image", dtype="int64")},
         {"splits": {}},
+        {"features": (Column(name="image", dtype="bool"),)},
+        {"features": (Column(name="image", dtype="U5"),)},
     ],
 )
 def test_a_source_that_makes_no_sense_can_not_be_made(make_source, changes):
-    with pytest.raises(ValueError, match=r"label|share a name|splits"):
+    with pytest.raises(ValueError, match=r"label|share a name|splits|can't be of"):
         make_source(**changes)
 
 
