@@ -27,7 +27,7 @@ for how in sys.argv[6:]:
     attempt = RunFolder(path=folder / how).attempt(1)
     try:
         with strategy.scope():
-            training = build_training(job, {"how": how})
+            training = build_training(job, {"how": how}, manifest.info)
         distribute(training, strategy, manifest)
         train(training, strategy, reader, attempt, news=News(None))
     except Exception as err:  # noqa: BLE001 - whatever it is, it is written down
