@@ -6,6 +6,7 @@ the shards, so that whoever comes after a process that was killed goes on where 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ _SYNC_BYTES = 256 << 20
 
 #: Bytes of a portion, where a split can be read from any row.
 _PORTION_BYTES = 2 << 30
+
+
+#: Slices that are dealt and written at the same time: copying rows keeps one core busy.
+_WRITERS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,24 +65,27 @@ class Portion:
         if done == self.stop:
             return
         unsynced = 0
-        # While rows are read, those before them are written, and those before them flushed. One
-        # slice waits at most, so memory stays bounded, and the disk sets the pace.
-        with ThreadPoolExecutor(1) as writing, ThreadPoolExecutor(1) as flushing:
-            written: Future[None] = _nothing()
+        # While rows are read, those before them are written, and those before them flushed. Few
+        # slices wait, so memory stays bounded, and the disk sets the pace.
+        with ThreadPoolExecutor(_WRITERS) as writing, ThreadPoolExecutor(1) as flushing:
+            written: deque[Future[None]] = deque()
             flushed: Future[None] = _nothing()
             for rows in self._slices(done):
-                written.result()
-                written = writing.submit(self._write, done, rows)
+                while len(written) >= _WRITERS:
+                    written.popleft().result()
+                written.append(writing.submit(self._write, done, rows))
                 count = len(rows[self.source.label.name])
                 done += count
                 unsynced += count * _row_bytes(self.writer)
                 if unsynced >= _SYNC_BYTES:
-                    written.result()
+                    while written:
+                        written.popleft().result()
                     flushed.result()
                     flushed = flushing.submit(self._flush, done)
                     unsynced = 0
                 progress(done - self.first)
-            written.result()
+            while written:
+                written.popleft().result()
             flushed.result()
         self._flush(done)
 
