@@ -10,6 +10,31 @@ from orchestrator import DatasetInfo, job
 MOST_ONE_HOT = 32
 
 
+def numbers(values, known):
+    """Encode a column of numbers: a missing one counts as the mean, and an input says so."""
+    import keras
+
+    column = keras.layers.Reshape((1,))(values)
+    scaled = keras.layers.Normalization(mean=known.mean, variance=known.variance)(column)
+    missing = keras.ops.isnan(column)
+    inputs = [keras.ops.where(missing, 0.0, scaled)]
+    return inputs + ([keras.ops.cast(missing, "float32")] if known.missing else [])
+
+
+def words(values, known):
+    """Encode a column of words: those that no training row has share a place with missing ones."""
+    import keras
+
+    few = len(known.vocabulary) <= MOST_ONE_HOT
+    lookup = keras.layers.StringLookup(
+        vocabulary=list(known.vocabulary), output_mode="one_hot" if few else "int"
+    )
+    places = lookup(values)
+    if few:
+        return [places]
+    return [keras.layers.Embedding(lookup.vocabulary_size(), MOST_ONE_HOT // 2)(places)]
+
+
 @job(dataset="shoppers", epochs=10, batch_size=128)
 def mlp_table(
     info: DatasetInfo,
@@ -21,25 +46,6 @@ def mlp_table(
     learning_rate: Annotated[float, Gt(0), "Learning rate of Adam."] = 3e-3,
 ):
     import keras
-
-    def numbers(values, known):
-        # A number that is missing counts as the mean, and an input says that it was missing.
-        column = keras.layers.Reshape((1,))(values)
-        scaled = keras.layers.Normalization(mean=known.mean, variance=known.variance)(column)
-        missing = keras.ops.isnan(column)
-        inputs = [keras.ops.where(missing, 0.0, scaled)]
-        return inputs + ([keras.ops.cast(missing, "float32")] if known.missing else [])
-
-    def words(values, known):
-        # Words that no training row has share a place with missing ones.
-        few = len(known.vocabulary) <= MOST_ONE_HOT
-        lookup = keras.layers.StringLookup(
-            vocabulary=list(known.vocabulary), output_mode="one_hot" if few else "int"
-        )
-        places = lookup(values)
-        if few:
-            return [places]
-        return [keras.layers.Embedding(lookup.vocabulary_size(), MOST_ONE_HOT // 2)(places)]
 
     inputs, encoded = {}, []
     for column in info.features:

@@ -178,6 +178,21 @@ def _held(folder: Path, *, unless: Path) -> Iterator[Path | None]:
     yield None
 
 
+def is_being_made(folder: Path) -> bool:
+    """Whether a process holds a folder that `unfinished_folder` gave."""
+    try:
+        handle = os.open(folder / ".lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _is_open_at(handle: int, path: Path) -> bool:
     """Whether an open file is the one that has this path now."""
     try:

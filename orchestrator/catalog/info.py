@@ -98,6 +98,7 @@ class DatasetInfo:
             train_rows=values["train_rows"],
             statistics={
                 name: Statistics(**{**s, "vocabulary": tuple(s["vocabulary"])})
-                for name, s in values["statistics"].items()
+                # Shards of format 1 came without.
+                for name, s in values.get("statistics", {}).items()
             },
         )

@@ -30,7 +30,6 @@ _SYNC_BYTES = 256 << 20
 #: Bytes of a portion, where a split can be read from any row.
 _PORTION_BYTES = 2 << 30
 
-
 #: Slices that are dealt and written at the same time: copying rows keeps one core busy.
 _WRITERS = 2
 

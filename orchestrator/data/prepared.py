@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import read_json, storage_errors
+from orchestrator.atomic import is_being_made, read_json, storage_errors
 from orchestrator.data.manifest import MANIFEST_FILE, Manifest
 from orchestrator.driver_lock import is_driven
 from orchestrator.errors import UnavailableError, UsageError
@@ -91,7 +91,7 @@ def remove_prepared(storage: Storage, text: str) -> list[Prepared]:
         text: A dataset's name, for all of its; or the beginning of a fingerprint.
 
     Raises:
-        UsageError: There is none, or a run that goes on reads one.
+        UsageError: There is none, one is being prepared, or a run that goes on reads one.
         UnavailableError: The storage can't be written.
     """
     every = list_prepared(storage)
@@ -105,6 +105,11 @@ def remove_prepared(storage: Storage, text: str) -> list[Prepared]:
         )
     used = _in_use(storage)
     for prepared in chosen:
+        if is_being_made(prepared.folder):
+            raise UsageError(
+                f"{prepared.name} {prepared.fingerprint} is being prepared.",
+                hint="Wait for its end, or stop what prepares it.",
+            )
         for mark, run in used.items():
             if mark.startswith(prepared.fingerprint):
                 raise UsageError(

@@ -8,11 +8,10 @@ loses no digits where the mean is large.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.catalog.info import Column, Statistics
+from orchestrator.catalog.info import Statistics
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.shards import open_stream
 
@@ -33,45 +32,58 @@ def statistics_of(folder: Path, manifest: Manifest) -> dict[str, Statistics]:
     Raises:
         UnavailableError: A shard can't be read.
     """
-    return {
-        column.name: (_of_text if column.is_text else _of_numbers)(
-            _streams(folder, manifest, column)
-        )
+    counts: dict[str, _Numbers | _Words] = {
+        column.name: _Words() if column.is_text else _Numbers()
         for column in manifest.features
         if not column.shape
     }
+    for stream in range(manifest.streams) if counts else ():
+        rows = open_stream(folder, manifest, "train", stream)
+        for name, count in counts.items():
+            count.add(rows[name])
+    return {name: count.finish() for name, count in counts.items()}
 
 
-def _streams(folder: Path, manifest: Manifest, column: Column) -> Iterator[NDArray[Any]]:
-    for stream in range(manifest.streams):
-        yield open_stream(folder, manifest, "train", stream)[column.name]
+class _Numbers:
+    """Mean and variance of the numbers that were added."""
 
+    def __init__(self) -> None:
+        self._missing, self._count, self._mean, self._squares = 0, 0, 0.0, 0.0
 
-def _of_numbers(streams: Iterator[NDArray[Any]]) -> Statistics:
-    import numpy as np
+    def add(self, stored: NDArray[Any]) -> None:
+        import numpy as np
 
-    missing, count, mean, squares = 0, 0, 0.0, 0.0
-    for stored in streams:
         values = stored.astype(np.float64)
         held = values[~np.isnan(values)]
-        missing += len(values) - len(held)
+        self._missing += len(values) - len(held)
         if not len(held):
-            continue
+            return
         here = float(held.mean())
-        gap, total = here - mean, count + len(held)
-        squares += float(np.square(held - here).sum()) + gap * gap * count * len(held) / total
-        mean += gap * len(held) / total
-        count = total
-    return Statistics(missing=missing, mean=mean, variance=squares / count if count else 0.0)
+        gap, total = here - self._mean, self._count + len(held)
+        self._squares += float(np.square(held - here).sum())
+        self._squares += gap * gap * self._count * len(held) / total
+        self._mean += gap * len(held) / total
+        self._count = total
+
+    def finish(self) -> Statistics:
+        variance = self._squares / self._count if self._count else 0.0
+        return Statistics(missing=self._missing, mean=self._mean, variance=variance)
 
 
-def _of_text(streams: Iterator[NDArray[Any]]) -> Statistics:
-    import numpy as np
+class _Words:
+    """How often each of the words was added."""
 
-    counts: Counter[bytes] = Counter()
-    for values in streams:
+    def __init__(self) -> None:
+        self._counts: Counter[bytes] = Counter()
+
+    def add(self, values: NDArray[Any]) -> None:
+        import numpy as np
+
         words, seen = np.unique(values, return_counts=True)
-        counts.update(dict(zip(words.tolist(), seen.tolist(), strict=True)))
-    missing = counts.pop(b"", 0)
-    frequent = sorted(counts, key=lambda word: (-counts[word], word))[:MOST_WORDS]
-    return Statistics(missing=missing, vocabulary=tuple(word.decode() for word in frequent))
+        self._counts.update(dict(zip(words.tolist(), seen.tolist(), strict=True)))
+
+    def finish(self) -> Statistics:
+        counts = Counter(self._counts)
+        missing = counts.pop(b"", 0)
+        frequent = sorted(counts, key=lambda word: (-counts[word], word))[:MOST_WORDS]
+        return Statistics(missing=missing, vocabulary=tuple(word.decode() for word in frequent))

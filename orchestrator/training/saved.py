@@ -26,7 +26,8 @@ def load_model(run: str = "latest", *, storage: str | None = None) -> keras.Mode
         storage: Folder of runs; LAUNCH_JOB_STORAGE or `./runs-store` if none is given.
 
     Raises:
-        UsageError: There is no such run, it hasn't trained a model to its end, or its job is gone.
+        UsageError: There is no such run, it hasn't trained a model to its end, it is of an older
+            launch-job, or its job is gone.
         UnavailableError: The file is damaged.
     """
     import keras
@@ -39,6 +40,11 @@ def load_model(run: str = "latest", *, storage: str | None = None) -> keras.Mode
         )
     asked = read_json(folder.spec)
     spec = RunSpec.from_dict(asked.get("spec", {}), where=str(folder.spec))
+    if "dataset" not in asked:
+        raise UsageError(
+            f"Run {folder.run_id} is of an older launch-job, which did not write down its dataset.",
+            hint=f"keras.models.load_model reads {folder.model}.",
+        )
     info = DatasetInfo.from_dict(asked["dataset"])
     build_training(load_catalog().jobs.get(spec.job), spec.params, info)
     try:

@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.atomic import write_json
+from orchestrator.atomic import unfinished_folder, write_json
 from orchestrator.cli.data import data
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import UsageError
@@ -79,6 +79,12 @@ def test_what_a_run_reads_is_not_removed(run, tmp_path):
     with DriverLock(folder), pytest.raises(UsageError, match="is being read by run 2026"):
         run("rm", "digits")
     run("rm", "digits")
+
+
+def test_what_is_being_prepared_is_not_removed(run, tmp_path):
+    folder = tmp_path / "store" / "datasets" / "digits" / "0123456789abcdef"
+    with unfinished_folder(folder), pytest.raises(UsageError, match="is being prepared"):
+        run("rm", "digits")
 
 
 def test_a_damaged_or_unfinished_dataset_is_listed_as_such_and_can_be_removed(run, tmp_path):

@@ -19,7 +19,7 @@ from pyarrow import csv, feather, parquet
 
 from orchestrator.data.files.detect import file_source, is_file, memory_source
 from orchestrator.data.source import Source, SourceContext
-from orchestrator.errors import UsageError
+from orchestrator.errors import UnavailableError, UsageError
 
 ROWS = 500
 
@@ -320,6 +320,8 @@ GOOD = ("kind,value", "a,1", "b,2", "a,3", "b,4")
             csv_of("kind,value", *(f"{n},1" for n in range(1500))),
             "more than 1000 different values",
         ),
+        (npz_of(x=np.zeros((4, 0)), kind=np.zeros(4)), "holds no values"),
+        (npz_of(x=np.array([b"\xff", b"a"]), kind=[0, 1]), "text that is not UTF-8"),
         (stray("data.csv", b"kind,value\na,\xff\xfe\n"), "data.csv can't be read"),
         (stray("data.parquet", b"no parquet"), "is no parquet file"),
         (stray("data.arrow", b"no arrow at all"), "is no arrow file"),
@@ -412,6 +414,45 @@ def test_a_second_time_nothing_is_looked_through(read, tmp_path, monkeypatch):
     os.utime(tmp_path / "people.csv", ns=(1, 1))
     read(tmp_path / "people.csv")
     assert looked
+
+
+def test_a_picture_that_changes_since_it_was_looked_through_is_refused(read, tmp_path):
+    for kind in ("cat", "dog"):
+        for n in range(2):
+            paint(tmp_path / kind / f"{n}.png")
+    source = read(tmp_path, label=None)
+    for picture in tmp_path.glob("*/*.png"):
+        paint(picture, shade=200)
+        os.utime(picture, ns=(1, 1))
+    with pytest.raises(UsageError, match=r"\d\.png has changed while it was read"):
+        rows_of(source, "train")
+
+
+def test_a_flipped_bit_in_an_archive_is_named(read, tmp_path):
+    np.savez(tmp_path / "data.npz", x=np.zeros((4, 50_000), np.uint8), kind=np.arange(4) % 2)
+    data = bytearray((tmp_path / "data.npz").read_bytes())
+    data[100_000] ^= 1
+    (tmp_path / "data.npz").write_bytes(data)
+    with pytest.raises(UsageError, match=r"data\.npz, array 'x' is damaged: Bad CRC-32"):
+        read(tmp_path / "data.npz")
+
+
+def test_a_file_that_can_not_be_read_to_its_end_is_unavailable(read, tmp_path, monkeypatch):
+    write_csv(people(), tmp_path / "people.csv")
+
+    def fail(*args: object, **more: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("orchestrator.data.files.columns.ColumnScan.add", lambda *a, **m: None)
+    monkeypatch.setattr("pyarrow.csv.open_csv", fail)
+    with pytest.raises(UnavailableError, match=r"people\.csv can't be read: .*Input/output"):
+        read(tmp_path / "people.csv")
+
+
+def test_a_key_in_an_address_is_not_written_down(read):
+    with pytest.raises(UsageError, match="holds a key") as caught:
+        read("s3://AKIA:secret@bucket/people.csv")
+    assert "secret" not in str(caught.value)
 
 
 def test_a_class_that_only_test_rows_have_is_learnt_of_none(read, tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ class StoredArray:
                 )
             if not shape or not shape[0]:
                 raise UsageError(f"{self.where} has no rows.")
+            if 0 in shape:
+                raise UsageError(f"{self.where} holds no values: its shape is {shape}.")
             yield shape, dtype, file
 
     def read(self, rows: int) -> Iterator[NDArray[Any]]:
@@ -90,7 +93,10 @@ class StoredArray:
             row_bytes = math.prod(shape[1:]) * dtype.itemsize
             for first in range(0, shape[0], rows):
                 count = min(rows, shape[0] - first)
-                data = _read_exactly(file, count * row_bytes)
+                try:
+                    data = _read_exactly(file, count * row_bytes)
+                except (zipfile.BadZipFile, zlib.error, EOFError) as err:
+                    raise UsageError(f"{self.where} is damaged: {err}.") from err
                 if len(data) < count * row_bytes:
                     whole = first + len(data) // row_bytes
                     raise UsageError(
@@ -211,7 +217,11 @@ def _to_arrow(array: NDArray[Any], where: str) -> pa.Array:
     if native.dtype.kind in "US":
         if native.ndim > 1:
             raise UsageError(f"{where} holds texts of shape {native.shape[1:]}, not one a row.")
-        return pa.array(native.astype(str).tolist(), pa.string())
+        try:
+            texts = native.tolist() if native.dtype.kind == "U" else np.char.decode(native, "utf-8")
+        except UnicodeDecodeError as err:
+            raise UsageError(f"{where} holds text that is not UTF-8: {err}.") from err
+        return pa.array(list(texts), pa.string())
     if native.ndim == 1:
         return pa.array(native)
     if native.dtype.kind == "b":

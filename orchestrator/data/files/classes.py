@@ -74,7 +74,7 @@ def indices(values: pa.Array, classes: Sequence[str], where: str, *, first: int)
         first: Number of the first of these rows in the file, from 1.
 
     Raises:
-        UsageError: One is missing, or no class.
+        UsageError: One is missing, or was not there when classes were looked for.
     """
     import numpy as np
 
@@ -85,8 +85,8 @@ def indices(values: pa.Array, classes: Sequence[str], where: str, *, first: int)
     if len(unknown := np.flatnonzero(found < 0)):
         row = int(unknown[0])
         raise UsageError(
-            f"{where}, row {first + row}: {words[row].as_py()!r} is a class that no row to train "
-            "on has."
+            f"{where}, row {first + row}: class {words[row].as_py()!r} was not there when the "
+            "table was looked through; it has changed since."
         )
     return found
 

@@ -146,7 +146,8 @@ def _is_text(type_: pa.DataType) -> bool:
 
     if pa.types.is_dictionary(type_):
         return _is_text(type_.value_type)
-    return pa.types.is_string(type_) or pa.types.is_large_string(type_) or "string" in str(type_)
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_kind(type_) for is_kind in kinds)
 
 
 def _tensor_form(type_: pa.DataType) -> tuple[str, tuple[int, ...]] | None:

@@ -30,7 +30,16 @@ class DataFile:
 
     @classmethod
     def at(cls, text: str) -> DataFile:
-        """Return the file at a path or an address."""
+        """Return the file at a path or an address.
+
+        Raises:
+            UsageError: The address holds a key: it would be written down with each run.
+        """
+        if "@" in text.partition("://")[2].partition("/")[0]:
+            raise UsageError(
+                "The address of a dataset holds a key, which would be written down with the run.",
+                hint="Leave it out; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are read.",
+            )
         if text.startswith(_SCHEMES):
             return cls(uri=text.rstrip("/"))
         return cls(uri=str(Path(text).expanduser().absolute()))
@@ -53,15 +62,17 @@ class DataFile:
     def __str__(self) -> str:
         return self.uri
 
-    def open(self) -> pa.NativeFile:
-        """Open it to be read, at any place.
+    @contextmanager
+    def open(self) -> Iterator[pa.NativeFile]:
+        """Open it to be read, at any place, by the block.
 
         Raises:
-            UnavailableError: It can't be read.
+            UnavailableError: It can't be read, now or later in the block.
         """
         with _errors(self):
             system, path = self._located()
-            return system.open_input_file(path)
+            with system.open_input_file(path) as file:
+                yield file
 
     def is_folder(self) -> bool:
         """Whether it is a folder.
@@ -88,7 +99,7 @@ class DataFile:
     def sha256(self) -> str:
         """Return the SHA-256 of its bytes."""
         digest = hashlib.sha256()
-        with _errors(self), self.open() as file:
+        with self.open() as file:
             while data := file.read(_READ_BYTES):
                 digest.update(data)
         return digest.hexdigest()

@@ -23,8 +23,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 #: Raise it when pictures become arrays differently.
 VERSION = 1
 
-#: Pillow's modes of pictures, and the shape of one of their pixels.
-_MODES: dict[str, tuple[int, ...]] = {"L": (), "RGB": (3,)}
+#: Pillow's names of grey, and of red, green and blue.
+_MODES = ("L", "RGB")
 
 #: Pictures to look at, or to read, at a time.
 _BATCH = 256
@@ -34,6 +34,22 @@ _BATCH = 256
 class _Picture:
     file: DataFile
     label: int
+    #: Size and time of the file when it was listed.
+    state: tuple[int, int]
+
+    def decoded(self) -> tuple[NDArray[Any], bytes]:
+        """Return its pixels and its file's bytes.
+
+        Raises:
+            UsageError: It can't be read as a picture, or the file has changed.
+        """
+        found = _decoded(self.file)
+        if self.file.state != self.state:
+            raise UsageError(
+                f"{self.file} has changed while it was read.",
+                hint="Wait until it is complete, and start again.",
+            )
+        return found
 
 
 def image_source(folder: DataFile, context: SourceContext) -> Source:
@@ -74,8 +90,8 @@ def image_source(folder: DataFile, context: SourceContext) -> Source:
         splits={
             split: Split(
                 rows=len(listed),
-                read=partial(_read, listed, shape),
-                read_from=partial(_read, listed, shape),
+                read=partial(_read, listed),
+                read_from=partial(_read, listed),
             )
             for split, listed in pictures.items()
         },
@@ -93,7 +109,7 @@ def _listed(folders: dict[str, DataFile], classes: Sequence[str], *, least: int)
     listed: list[_Picture] = []
     for label, name in enumerate(classes):
         files = folders[name].files() if name in folders else []
-        own = [_Picture(file=f, label=label) for f in files if f.suffix in SUFFIXES]
+        own = [_Picture(file=f, label=label, state=f.state) for f in files if f.suffix in SUFFIXES]
         if len(own) < least:
             raise UsageError(
                 f"Class {name!r} has {len(own) or 'no'} picture{'' if len(own) == 1 else 's'} in "
@@ -114,9 +130,9 @@ def _look_through(
     """
     digest = hashlib.sha256()
     first = pictures[0]
-    shape = _decoded(first.file)[0].shape
+    shape = first.decoded()[0].shape
     for number, picture in enumerate(pictures):
-        pixels, raw = _decoded(picture.file)
+        pixels, raw = picture.decoded()
         if pixels.shape != shape:
             raise UsageError(
                 f"{picture.file} is {_size(pixels.shape)}, but {first.file} is {_size(shape)}.",
@@ -140,17 +156,13 @@ def _split(pictures: Sequence[_Picture], classes: int) -> dict[str, list[_Pictur
     }
 
 
-def _read(pictures: Sequence[_Picture], shape: tuple[int, ...], first: int = 0) -> Iterator[Batch]:
+def _read(pictures: Sequence[_Picture], first: int = 0) -> Iterator[Batch]:
     import numpy as np
 
     for at in range(first, len(pictures), _BATCH):
         some = pictures[at : at + _BATCH]
-        pixels = [_decoded(picture.file)[0] for picture in some]
-        for picture, image in zip(some, pixels, strict=True):
-            if image.shape != shape:
-                raise UsageError(f"{picture.file} has changed while it was read.")
         yield {
-            "image": np.stack(pixels),
+            "image": np.stack([picture.decoded()[0] for picture in some]),
             "label": np.array([picture.label for picture in some], np.int64),
         }
 
