@@ -118,15 +118,26 @@ class ForkServer:
                 os.close(fd)
             return
         server = os.getpid()
+        released, release = os.pipe()
         pid = os.fork()
         if pid == 0:
             die_with_parent(signal.SIGKILL, parent=server)
+            os.close(release)
+            if not os.read(released, 1):  # The server is gone, and the client was told nothing.
+                os._exit(1)
+            os.close(released)
             self._become_worker(client, request, fds)
-        for fd in fds:
+        for fd in (*fds, released):
             os.close(fd)
         self._workers[pid] = _Worker(pid=pid, client=client)
-        client.sendall(struct.pack("!i", pid))
         self._selector.register(client, selectors.EVENT_READ, self._client_gone)
+        # A client that isn't told of its process starts one by itself, so it hears of this one
+        # before this one does anything.
+        with contextlib.suppress(OSError):  # The client is gone; the selector says so next.
+            client.sendall(struct.pack("!i", pid))
+        with contextlib.suppress(OSError):  # It was killed already; its end is reported as any is.
+            os.write(release, b"!")
+        os.close(release)
 
     def _import_ray(self, env: dict[str, str]) -> bool:
         """Have Ray imported for the job and the raylet of this environment.

@@ -33,21 +33,40 @@ def _request(address, *, parent):
     return json.dumps({"address": str(address), "parent": parent})
 
 
-@pytest.fixture
-def server(tmp_path):
+@contextlib.contextmanager
+def start_server(tmp_path, *, prelude=""):
+    """Yield a server's process, with its `address`, when it listens."""
     address = tmp_path / "fork.sock"
     (tmp_path / "stands_for_ray.py").write_text(STANDS_FOR_RAY)
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, _request(address, parent=os.getpid())],
+        [sys.executable, "-c", prelude + SERVER, _request(address, parent=os.getpid())],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}", MARK: str(address)},
     )
-    while not address.exists():
-        assert process.poll() is None
-        os.sched_yield()
-    process.address = str(address)
-    yield process
-    process.kill()
-    process.wait()
+    try:
+        while not address.exists():
+            assert process.poll() is None
+            os.sched_yield()
+        process.address = str(address)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def start_client(server, path, *args, **options):
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", forkclient.__file__, server.address, str(path), *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+@pytest.fixture
+def server(tmp_path):
+    with start_server(tmp_path) as process:
+        yield process
 
 
 @pytest.fixture
@@ -56,14 +75,7 @@ def client(server):
     with contextlib.ExitStack() as processes:
 
         def start(path, *args, **options):
-            fork = [sys.executable, "-I", "-S", forkclient.__file__, server.address]
-            process = subprocess.Popen(
-                [*fork, str(path), *args],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                **options,
-            )
+            process = start_client(server, path, *args, **options)
             processes.enter_context(process)
             processes.callback(process.kill)
             return process
@@ -159,6 +171,28 @@ def test_killed_server_takes_all_processes_along(server, client, tmp_path):
     server.kill()
     assert wait_until_gone(pid)
     assert process.wait(timeout=30) != 0
+
+
+def test_server_killed_while_it_forks_leaves_one_process(tmp_path):
+    """A client that wasn't told of its process starts it by itself; it must be the only one."""
+    started = tmp_path / "started"
+    path = script(tmp_path, f"import os\nopen({str(started)!r}, 'a').write(f'{{os.getpid()}} ')\n")
+    dies = f"""
+import os, signal, struct, time
+class Dies:
+    def pack(*args):
+        until = time.monotonic() + 1
+        while time.monotonic() < until and not os.path.exists({str(started)!r}):
+            os.sched_yield()
+        os.kill(os.getpid(), signal.SIGKILL)
+from orchestrator.cluster import forkserver
+forkserver.struct = Dies
+"""
+    with start_server(tmp_path, prelude=dies) as server:
+        process = start_client(server, path)
+        process.communicate(timeout=30)
+        assert server.wait(timeout=30) == -signal.SIGKILL
+    assert started.read_text().split() == [str(process.pid)]
 
 
 def test_end_of_the_server_is_the_end_of_what_carries_its_mark(server):
