@@ -1,15 +1,12 @@
-"""The rows of each step, as one worker reads them from its streams.
-
-Rows are gathered for many steps at once: one gather costs the same few calls for two thousand
-rows as for a hundred, and a step is then a slice of it.
-"""
+"""The rows of steps, as one worker reads them from its streams."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,30 +19,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Bytes to gather at a time: enough rows to make calls cheap, few enough to stay in the cache.
-_GATHER_BYTES = 2 << 20
-
 #: Where arrays have to begin for TensorFlow to take them over without a copy.
 _ALIGNMENT_BYTES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepRows:
-    """The rows that a worker holds in several steps of one epoch, one step after the other."""
-
-    #: Epoch of all these steps.
-    epoch: int
-    #: The first step.
-    first: int
-    #: Rows of each step; 0 is possible.
-    sizes: tuple[int, ...]
-    #: `(sum(sizes), *shape)` for each column.
-    columns: Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
 class StepReader:
-    """Reads the rows that one worker holds in each step, in the order of the plan."""
+    """Reads the rows that one worker holds in each step, in the order of the plan.
+
+    Several threads may read at once.
+    """
 
     #: Folder of the prepared dataset.
     folder: Path
@@ -57,6 +40,8 @@ class StepReader:
     worker: int
     #: Seed of the order.
     seed: int
+    #: Held while an epoch's order is made, which several readers of its first rows ask for.
+    _ordering: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def steps(self, *, epoch: int = 0, step: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield the rows of each step from a position to the end of the plan.
@@ -66,47 +51,35 @@ class StepReader:
             step: Step of that epoch to begin with.
 
         Yields:
-            `(rows, *shape)` for each column; `rows` is what the plan says for the worker and step.
-
-        Raises:
-            UnavailableError: A shard is missing or damaged.
-        """
-        for gathered in self.gathers(epoch=epoch, step=step):
-            at = 0
-            for size in gathered.sizes:
-                yield {name: rows[at : at + size] for name, rows in gathered.columns.items()}
-                at += size
-
-    def gathers(self, *, epoch: int = 0, step: int = 0) -> Iterator[StepRows]:
-        """Yield the same rows as `steps`, for as many steps of an epoch as are read at a time.
+            What `read` returns, for one step, of all columns.
 
         Raises:
             UnavailableError: A shard is missing or damaged.
         """
         for number in range(epoch, self.plan.epochs):
-            order = self.plan.order
-            permutations = {
-                stream: order.stream_permutation(seed=self.seed, epoch=number, stream=stream)
-                for stream in self._streams
-            }
-            start = step if number == epoch else 0
-            for first in range(start, self.plan.steps_per_epoch, self._steps_at_a_time):
-                last = min(first + self._steps_at_a_time, self.plan.steps_per_epoch)
-                sizes = [
-                    self.plan.rows_of_worker(at, worker=self.worker) for at in range(first, last)
-                ]
-                columns = self._gather(permutations, first, last)
-                yield StepRows(epoch=number, first=first, sizes=tuple(sizes), columns=columns)
+            for at in range(step if number == epoch else 0, self.plan.steps_per_epoch):
+                yield self.read(epoch=number, first=at, last=at + 1, columns=self.any_row())
 
-    def any_row(self) -> dict[str, NDArray[Any]]:
-        """Return one of the worker's rows: `(1, *shape)` for each column."""
-        # Since a plan has at least as many rows as workers, stream `worker` is not empty.
-        return {name: rows[:1] for name, rows in self._streams[self.worker].items()}
-
-    def _gather(
-        self, permutations: Mapping[int, NDArray[Any]], first: int, last: int
+    def read(
+        self, *, epoch: int, first: int, last: int, columns: Collection[str]
     ) -> dict[str, NDArray[Any]]:
-        """Copy the worker's rows of steps `first` … `last` − 1 together, in the epoch's order."""
+        """Copy the worker's rows of some steps of an epoch together, one step after the other.
+
+        Args:
+            epoch: The epoch, from 0.
+            first: The first step.
+            last: The step after the last one.
+            columns: Names of the columns to read.
+
+        Returns:
+            `(rows, *shape)` for each column, aligned so that TensorFlow takes it without a copy;
+            `rows` is what the plan says for the worker and the steps.
+
+        Raises:
+            UnavailableError: A shard is missing or damaged.
+        """
+        with self._ordering:
+            permutations = self._permutations(epoch)
         order, size = self.plan.order, self.plan.batch_size
         begin, end = first * size, min(last * size, order.rows)
         before = order.rows_before(begin, worker=self.worker)
@@ -114,22 +87,41 @@ class StepReader:
         out = {
             name: _empty((count, *rows.shape[1:]), rows.dtype)
             for name, rows in self.any_row().items()
+            if name in columns
         }
-        for place, (stream, columns) in enumerate(self._streams.items()):
+        for place, (stream, held) in enumerate(self._streams.items()):
             low, high = _rounds(order, begin, stream), _rounds(order, end, stream)
             picked = permutations[stream][low:high]
             # In each round of S rows, this stream's row is the worker's `place`-th.
             target = slice(low * len(self._streams) + place - before, None, len(self._streams))
-            for name, rows in columns.items():
+            for name, rows in out.items():
                 # `take` copies rows twice as fast as an index does.
-                out[name][target] = rows.take(picked, axis=0)
+                rows[target] = held[name].take(picked, axis=0)
         return out
 
+    def any_row(self) -> dict[str, NDArray[Any]]:
+        """Return one of the worker's rows: `(1, *shape)` for each column.
+
+        Raises:
+            UnavailableError: A shard is missing or damaged.
+        """
+        # Since a plan has at least as many rows as workers, stream `worker` is not empty.
+        return {name: rows[:1] for name, rows in self._streams[self.worker].items()}
+
     @cached_property
-    def _steps_at_a_time(self) -> int:
-        row_bytes = sum(rows.nbytes for rows in self.any_row().values())
-        step_bytes = row_bytes * self.plan.batch_size // self.plan.workers
-        return max(1, _GATHER_BYTES // step_bytes)
+    def _permutations(self) -> Callable[[int], Mapping[int, NDArray[np.int64]]]:
+        """Returns the order of an epoch's rows in each of the worker's streams."""
+
+        # Where one epoch ends and the next begins, steps of both are read.
+        @lru_cache(maxsize=2)
+        def permutations(epoch: int) -> Mapping[int, NDArray[np.int64]]:
+            order = self.plan.order
+            return {
+                stream: order.stream_permutation(seed=self.seed, epoch=epoch, stream=stream)
+                for stream in self._streams
+            }
+
+        return permutations
 
     @cached_property
     def _streams(self) -> dict[int, dict[str, NDArray[Any]]]:

@@ -76,7 +76,9 @@ def permutation(size: int, key: tuple[int, ...]) -> NDArray[np.int64]:
     """Return a permutation of `range(size)` that depends on nothing but `key`.
 
     It sorts raw Philox output instead of calling `Generator.permutation`, because NumPy promises
-    the stream of a bit generator across releases (NEP 19) but not that of the distributions.
+    the stream of a bit generator across releases (NEP 19) but not that of the distributions. Each
+    number's low bits are those of its place, so no two are equal, whichever way they are sorted,
+    and the places come out sorted with them; the bits above leave chance enough.
 
     Args:
         size: Number of items.
@@ -84,8 +86,13 @@ def permutation(size: int, key: tuple[int, ...]) -> NDArray[np.int64]:
     """
     import numpy as np
 
-    bits = np.random.Philox(np.random.SeedSequence(key)).random_raw(size)
-    return np.argsort(bits, kind="stable")
+    keys = np.random.Philox(np.random.SeedSequence(key)).random_raw(size)
+    places = np.uint64((1 << max(size - 1, 0).bit_length()) - 1)
+    keys &= ~places
+    keys |= np.arange(size, dtype=np.uint64)
+    keys.sort()
+    keys &= places
+    return keys.view(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,10 @@ from orchestrator.data.batches import StepReader
 from orchestrator.errors import RunFailedError
 from orchestrator.storage import AttemptFolder, RunFolder
 from orchestrator.training.callbacks import Checkpoints, News, Position
+from orchestrator.training.calls import CallPlan, most_steps
 from orchestrator.training.checkpoint import Checkpoint, CheckpointStore
 from orchestrator.training.checkpoint_writer import CheckpointWriter
-from orchestrator.training.feed import step_dataset
+from orchestrator.training.feed import call_dataset
 from orchestrator.training.pause import PauseWish
 from orchestrator.training.state import TrainingState
 from orchestrator.training.steps import Stepper
@@ -71,6 +72,7 @@ def train(
         UnavailableError: The storage can't be written, or a shard can't be read.
     """
     model, plan, chief = training.model, reader.plan, reader.worker == 0
+    columns = (*reader.manifest.features, reader.manifest.label)
     run = attempt.run
     wish = PauseWish(attempt, rank=reader.worker)
     store = CheckpointStore(folder=run.checkpoints, keep=keep)
@@ -79,15 +81,15 @@ def train(
         state = TrainingState(model, strategy)
         if start.arrays:
             state.write(start.arrays)
-        stepper = Stepper(
-            model,
-            plan,
-            strategy,
+        calls = CallPlan(
+            plan=plan,
+            worker=reader.worker,
+            most_steps=most_steps(plan, columns),
+            halt_every=checkpoint_every,
             start_epoch=start.epoch,
             start_step=start.step,
-            halt_every=checkpoint_every,
-            wishes_pause=wish,
         )
+        stepper = Stepper(model, calls, strategy, wishes_pause=wish)
         _KEPT.append(stepper)
         position = Position(stepper, start, news)
         checkpoints = Checkpoints(
@@ -101,17 +103,12 @@ def train(
         )
         model.fit(
             strategy.distribute_datasets_from_function(
-                lambda _: step_dataset(
-                    reader,
-                    epoch=start.epoch,
-                    step=start.step,
-                    one_hot=training.one_hot,
-                )
+                lambda _: call_dataset(reader, calls, one_hot=training.one_hot)
             ),
             epochs=plan.epochs,
             # Of training that a callback has ended, only the end is left to do.
             initial_epoch=plan.epochs if start.stopped else start.epoch,
-            steps_per_epoch=stepper.calls_per_epoch,
+            steps_per_epoch=calls.most_per_epoch,
             verbose=0,
             callbacks=[position, *callbacks, *(_tensorboard(run) if chief else []), checkpoints],
         )

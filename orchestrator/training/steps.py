@@ -11,7 +11,9 @@ counts calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import operator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import RunFailedError
@@ -23,9 +25,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from orchestrator.data.plan import TrainingPlan
-
-#: Steps in one call of the graph. Eight gave 20% more rows/s than one; more gave nothing.
-STEPS_PER_CALL = 8
+    from orchestrator.training.calls import CallPlan
 
 
 class Stepper:
@@ -33,31 +33,24 @@ class Stepper:
 
     Args:
         model: Compiled model, built under the strategy.
-        plan: Steps to take.
+        calls: The calls to come.
         strategy: The strategy it trains under.
-        start_epoch: Epoch to begin with, from 0.
-        start_step: Step of that epoch to begin with.
-        halt_every: Steps of an epoch after which a call has to end, each time; None: anywhere.
         wishes_pause: Asked before each call whether this worker wishes to pause.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        plan: TrainingPlan,
+        calls: CallPlan,
         strategy: tf.distribute.Strategy,
         *,
-        start_epoch: int = 0,
-        start_step: int = 0,
-        halt_every: int | None = None,
         wishes_pause: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model = model
-        self.plan = plan
         #: Epoch that is being trained, from 0.
-        self.epoch = start_epoch
+        self.epoch = calls.start_epoch
         #: Steps of this epoch that are done.
-        self.step = start_step
+        self.step = calls.start_step
         #: Rows that this worker has trained on.
         self.rows_seen = 0
         #: Whether a worker has wished to pause; the same on all of them.
@@ -65,7 +58,7 @@ class Stepper:
         #: Whether the last call had no step to take.
         self.idle = False
         self._logs: dict[str, float] = {}
-        self._halt_every = halt_every or plan.steps_per_epoch
+        self._calls = calls
         self._wishes_pause = wishes_pause
         self._iterator: Any = None
         self._reduction = GradientReduction()
@@ -75,9 +68,9 @@ class Stepper:
         model.train_function = self
 
     @property
-    def calls_per_epoch(self) -> int:
-        """Most calls that an epoch takes, from its beginning or from where training starts."""
-        return max(self._calls_from(0), self._calls_from(self.step))
+    def plan(self) -> TrainingPlan:
+        """The steps to take."""
+        return self._calls.plan
 
     def begin_epoch(self, epoch: int) -> None:
         """Go to the first step of an epoch, unless training starts in the middle of it."""
@@ -85,7 +78,7 @@ class Stepper:
             self.epoch, self.step = epoch, 0
 
     def __call__(self, iterator: Any) -> dict[str, float]:
-        """Take the next steps; `fit` calls this with its iterator of (x, y, share).
+        """Take the steps of the next call; `fit` calls this with its iterator of their rows.
 
         Returns:
             This worker's running metrics of the epoch. Once the epoch is over, the last ones
@@ -97,30 +90,22 @@ class Stepper:
         import tensorflow as tf
 
         self._iterator = iterator
-        count = self._steps_of_call(self.step)
-        self.idle = count <= 0
+        last = self._calls.end_of(self.step)
+        self.idle = last == self.step
         if self.idle:
             return self._logs
+        held = self._calls.rows_of(self.step, last)
         wish = tf.constant(float(self._wishes_pause()))
-        rows, broken, pause, logs = self._graph(iterator, tf.constant(count), wish)
+        broken, pause, logs = self._graph(
+            iterator, *_bounds_and_shares(held, self.plan, self.step), wish
+        )
         values = {name: float(value) for name, value in logs.items()}
         self._check_finite(int(broken), values)
-        self.rows_seen += int(rows)
-        self.step += count
+        self.rows_seen += sum(held)
+        self.step = last
         self.pausing = bool(pause)
         self._logs = values
         return values
-
-    def _steps_of_call(self, step: int) -> int:
-        """Return how many steps a call takes that begins at a step."""
-        to_halt = self._halt_every - step % self._halt_every
-        return min(STEPS_PER_CALL, to_halt, self.plan.steps_per_epoch - step)
-
-    def _calls_from(self, step: int) -> int:
-        calls = 0
-        while (count := self._steps_of_call(step)) > 0:
-            step, calls = step + count, calls + 1
-        return calls
 
     def _check_finite(self, broken: int, logs: dict[str, float]) -> None:
         import math
@@ -143,29 +128,52 @@ class Stepper:
         lends = not self.plan.every_worker_has_rows
 
         def one_step(
-            element: tuple[Any, tf.Tensor, tf.Tensor], wish: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            x, y, share = element
+            rows: tuple[Any, tf.Tensor], step: slice, share: tf.Tensor, wish: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            x, y = tf.nest.map_structure(operator.itemgetter(step), rows)
             kept = [v.value + 0 for v in model.metrics_variables] if lends else []
             with reduction.step(share, wish):
                 train_step((x, y))
             # A row that was only lent to take part in the sum is not counted.
             for variable, value in zip(model.metrics_variables if lends else [], kept, strict=True):
                 variable.assign(tf.where(share > 0, variable.value, value))
-            rows = tf.where(share > 0, tf.shape(y)[0], 0)
-            return rows, reduction.finite(), reduction.pause()
+            return reduction.finite(), reduction.pause()
 
         def metrics() -> dict[str, Any]:
             return model.get_metrics_result()
 
         @tf.function(reduce_retracing=True)
-        def steps(iterator: Any, count: tf.Tensor, wish: tf.Tensor) -> Any:
-            rows, broken, pause = tf.constant(0), tf.constant(-1), tf.constant(False)
-            for index in tf.range(count):
-                seen, finite, pause = strategy.run(one_step, args=(next(iterator), wish))
-                rows += seen
+        def steps(iterator: Any, bounds: tf.Tensor, shares: tf.Tensor, wish: tf.Tensor) -> Any:
+            rows = next(iterator)
+            broken, pause = tf.constant(-1), tf.constant(False)
+            for index in tf.range(tf.size(shares)):
+                step = slice(bounds[index], bounds[index + 1])
+                finite, pause = strategy.run(one_step, args=(rows, step, shares[index], wish))
                 if broken < 0 and not finite:
                     broken = index
-            return rows, broken, pause, strategy.run(metrics)
+            return broken, pause, strategy.run(metrics)
 
         return steps
+
+
+def _bounds_and_shares(
+    held: Sequence[int], plan: TrainingPlan, first: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return where each step's rows lie in those of a call, and what they count for.
+
+    Args:
+        held: Rows that the worker holds in each step; where it is none, it lends one.
+        plan: The steps.
+        first: The first of them.
+
+    Returns:
+        `(steps + 1,)` int32: the first row of each step, and the end of the last; and `(steps,)`
+        float32: rows of this worker · workers / rows of the global batch.
+    """
+    import tensorflow as tf
+
+    bounds = [0, *itertools.accumulate(max(rows, 1) for rows in held)]
+    shares = [
+        rows * plan.workers / plan.rows_of_step(step) for step, rows in enumerate(held, first)
+    ]
+    return tf.constant(bounds, tf.int32), tf.constant(shares, tf.float32)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
@@ -106,13 +107,31 @@ def test_cut_anywhere_and_continued_by_others_each_row_is_given_once(prepared_of
         assert sorted(seen) == list(range(rows))
 
 
-def test_many_gathers_give_what_one_gives(prepared_of, monkeypatch):
-    (reader,) = readers(prepared_of(90, 4), 1, 7)
-    whole = row_numbers(reader)
-    monkeypatch.setattr("orchestrator.data.batches._GATHER_BYTES", 1)
-    (small,) = readers(prepared_of(90, 4), 1, 7)
-    assert row_numbers(small) == whole
-    assert all(len(gathered.sizes) == 1 for gathered in small.gathers())
+@settings(max_examples=60, deadline=None)
+@given(case=cases(), cut=st.data())
+def test_steps_that_are_read_together_are_those_that_are_read_alone(prepared_of, case, cut):
+    rows, streams, workers, batch_size = case
+    for reader in readers(prepared_of(rows, streams), workers, batch_size):
+        size = reader.plan.steps_per_epoch
+        first = cut.draw(st.integers(0, size - 1))
+        last = cut.draw(st.integers(first + 1, size))
+        alone = [row for step in row_numbers(reader)[size + first : size + last] for row in step]
+        held = reader.read(epoch=1, first=first, last=last, columns=[ROW_COLUMN])
+        assert {name: rows.tolist() for name, rows in held.items()} == {ROW_COLUMN: alone}
+
+
+def test_threads_that_read_at_once_read_what_one_reads(prepared_of):
+    (reader,) = readers(prepared_of(90, 4), 1, 7, epochs=20)
+    (other,) = readers(prepared_of(90, 4), 1, 7, epochs=20)
+    size = reader.plan.steps_per_epoch
+
+    def read(number: int) -> list[int]:
+        epoch, step = divmod(number, size)
+        held = reader.read(epoch=epoch, first=step, last=step + 1, columns=[ROW_COLUMN])
+        return held[ROW_COLUMN].tolist()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(read, range(20 * size))) == row_numbers(other)
 
 
 def test_row_g_is_row_g_div_s_of_the_permutation_of_stream_g_mod_s(prepared_of):

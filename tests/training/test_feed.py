@@ -44,27 +44,34 @@ def reader(data: PreparedDataset, *, worker: int, workers: int, batch_size: int)
     return StepReader(folder=data.folder, manifest=data.manifest, plan=plan, worker=worker, seed=1)
 
 
+def fed(mine: StepReader, *, one_hot: bool = False, **options: int) -> list[tuple]:
+    """Return the elements of each call, with the call."""
+    from orchestrator.training.calls import CallPlan
+    from orchestrator.training.feed import call_dataset
+
+    calls = CallPlan(plan=mine.plan, worker=mine.worker, **options)
+    elements = call_dataset(mine, calls, one_hot=one_hot).take(calls.total).as_numpy_iterator()
+    return [(calls.number(number), *element) for number, element in enumerate(elements)]
+
+
 # S = 3 and W = 2: shares are uneven, and with B = 2 some steps have no row for worker 1.
 @pytest.mark.parametrize(("workers", "batch_size"), [(1, 16), (2, 2), (2, 7), (3, 16)])
-def test_elements_are_the_readers_steps_and_shares_add_up(tmp_path, workers, batch_size):
-    from orchestrator.training.feed import step_dataset
-
+def test_elements_are_the_rows_of_the_calls_steps(tmp_path, workers, batch_size):
     data = prepared(str(tmp_path))
-    total = np.zeros(reader(data, worker=0, workers=1, batch_size=batch_size).plan.total_steps)
     for worker in range(workers):
         mine = reader(data, worker=worker, workers=workers, batch_size=batch_size)
-        fed = step_dataset(mine).take(mine.plan.total_steps).as_numpy_iterator()
-        for number, ((x, y, share), rows) in enumerate(zip(fed, mine.steps(), strict=True)):
-            held, step = len(rows["label"]), number % mine.plan.steps_per_epoch
-            assert share == np.float32(held * workers / mine.plan.rows_of_step(step))
-            if held:
-                np.testing.assert_array_equal(x, rows["x0"])
-                np.testing.assert_array_equal(y, rows["label"])
-            else:  # A lent row: real, and worth nothing.
-                assert (x.shape, y.shape, share) == ((1, 4), (1,), 0)
-                assert (x % 2 == y[:, None]).all()
-            total[number] += share
-    np.testing.assert_allclose(total, workers, rtol=1e-6)
+        steps = list(mine.steps())
+        for call, x, y in fed(mine):
+            at = call.epoch * mine.plan.steps_per_epoch
+            for rows in steps[at + call.first : at + call.last]:
+                if held := len(rows["label"]):
+                    np.testing.assert_array_equal(x[:held], rows["x0"])
+                    np.testing.assert_array_equal(y[:held], rows["label"])
+                else:  # A lent row, and a real one.
+                    held = 1
+                    assert (x[:1] % 2 == y[:1, None]).all()
+                x, y = x[held:], y[held:]
+            assert len(x) == len(y) == 0
 
 
 def test_some_step_lends_a_row_there(tmp_path):
@@ -74,51 +81,40 @@ def test_some_step_lends_a_row_there(tmp_path):
 
 
 def test_starts_anywhere(tmp_path):
-    from orchestrator.training.feed import step_dataset
-
     mine = reader(prepared(str(tmp_path)), worker=0, workers=2, batch_size=16)
     done = mine.plan.steps_per_epoch + 2
-    tail = step_dataset(mine, epoch=1, step=2).take(mine.plan.total_steps - done)
-    expected = itertools.islice(mine.steps(), done, None)
-    for (x, _, share), rows in zip(tail.as_numpy_iterator(), expected, strict=True):
-        np.testing.assert_array_equal(x, rows["x0"])
-        assert 0 < share < 2
+    tail = np.concatenate([x for _, x, _ in fed(mine, start_epoch=1, start_step=2)])
+    expected = [rows["x0"] for rows in itertools.islice(mine.steps(), done, None)]
+    np.testing.assert_array_equal(tail, np.concatenate(expected))
 
 
 def test_several_features_are_a_dict(tmp_path):
-    from orchestrator.training.feed import step_dataset
-
     mine = reader(prepared(str(tmp_path), features=2), worker=0, workers=1, batch_size=8)
-    x, y, _ = next(step_dataset(mine).as_numpy_iterator())
+    _, x, y = fed(mine, most_steps=1)[0]
     assert set(x) == {"x0", "x1"}
     assert x["x1"].shape == (8, 4)
     assert y.shape == (8,)
 
 
 def test_one_hot_labels_are_those_of_the_same_rows(tmp_path):
-    from orchestrator.training.feed import step_dataset
-
     mine = reader(prepared(str(tmp_path)), worker=0, workers=2, batch_size=7)
-    for plain, fed in zip(
-        step_dataset(mine).take(9), step_dataset(mine, one_hot=True).take(9), strict=True
-    ):
-        (x, y, share), (same_x, one_hot, same_share) = plain, fed
+    for (_, x, y), (_, same_x, one_hot) in zip(fed(mine), fed(mine, one_hot=True), strict=True):
         np.testing.assert_array_equal(one_hot, np.eye(2, dtype=np.float32)[y])
         np.testing.assert_array_equal(same_x, x)
-        assert same_share == share
 
 
 def test_says_it_is_infinite_and_ends_loudly_all_the_same(tmp_path):
     import tensorflow as tf
 
-    from orchestrator.training.feed import step_dataset
+    from orchestrator.training.calls import CallPlan
+    from orchestrator.training.feed import call_dataset
 
     mine = reader(prepared(str(tmp_path)), worker=0, workers=1, batch_size=50)
-    fed = step_dataset(mine)
-    assert fed.cardinality() == tf.data.INFINITE_CARDINALITY
-    assert fed.element_spec[0].shape.as_list() == [None, 4]
+    dataset = call_dataset(mine, CallPlan(plan=mine.plan, worker=0))
+    assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+    assert dataset.element_spec[0].shape.as_list() == [None, 4]
     with pytest.raises(tf.errors.FailedPreconditionError):
-        list(fed)
+        list(dataset)
 
 
 def test_a_damaged_shard_is_told_when_it_is_read(tmp_path):
