@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "resume": ("resume", "resume", "Let a run go on that stopped, failed or was lost."),
     "stop": ("stop", "stop", "Stop a run, once a checkpoint holds what it has done."),
     "ls": ("ls", "ls", "List runs, newest first."),
+    "status": ("status", "status", "Show the whole record of a run."),
     "report": ("report", "report", "Show what came out of a run."),
     "results": ("results", "results", "Compare the results of all runs in one table."),
     "init": ("init", "init", "Start a project of your own: a job, a dataset, a test."),

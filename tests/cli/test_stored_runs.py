@@ -39,6 +39,20 @@ def test_report_counts_one_as_one(command, storage):
     assert "pets on photos, 1 worker on cpu\n1 epoch, batches of 10" in text
 
 
+@pytest.mark.parametrize("run", [DONE, FAILED, RUNNING])
+def test_status_tells_the_whole_record(command, storage, run):
+    text = command("status", run).stdout
+    told = json.loads(command("status", run, "-o", "json").stdout)
+    assert told["run_id"] == run
+    assert f"{run}  {told['state']}" in text
+    assert "Parameters  units=8" in text
+    assert [e["state"] for e in told["events"] if e["event"] == "state"][:2] == [
+        "QUEUED",
+        "PREPARING",
+    ]
+    assert ("Input [3] is wrong." in text) == (run == FAILED)
+
+
 def test_report_of_a_run_that_goes_on(command, storage):
     assert "has no report yet" in command("report", RUNNING, code=2).stderr
 
