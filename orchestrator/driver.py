@@ -19,8 +19,10 @@ from orchestrator.data.source import Source
 from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError, UsageError
 from orchestrator.events import Event, EventLog, active_seconds
 from orchestrator.interrupts import Interrupts
+from orchestrator.metric_log import running_metrics
 from orchestrator.observer import Observer
 from orchestrator.place import Place
+from orchestrator.predictions import Predictions
 from orchestrator.provenance import Provenance
 from orchestrator.results.report import Report, request_fields, score_fields
 from orchestrator.results.tables import ResultsStore
@@ -244,6 +246,10 @@ class Driver:
             raise RunFailedError(
                 f"{total.rows} test rows were evaluated; there are {manifest.rows('test')}."
             )
+        predictions = Predictions.merge([result.predictions for result in results])
+        if not predictions.distinct or len(predictions) != total.rows:
+            raise RunFailedError("The predictions of the workers are not one for each test row.")
+        predictions.write(self.folder.predictions)
         history = results[0].history
         seconds = sum(epoch["seconds"] for epoch in history)
         self._fields |= {
@@ -277,7 +283,7 @@ class Driver:
             }
         )
         report.write(self.folder)
-        ResultsStore(storage=self.storage).record(report)
+        ResultsStore(storage=self.storage).record(report, running_metrics(self.folder))
         self._enter(state)
         return report
 

@@ -74,6 +74,15 @@ class AttemptFolder:
         """Return the files of all ranks that failed, in the order of the ranks."""
         return sorted(self.path.glob("failure-*.json"))
 
+    @property
+    def metrics(self) -> Path:
+        """A line every so many steps, with rank 0's metrics of the epoch so far."""
+        return self.path / "metrics.jsonl"
+
+    def predictions(self, rank: int) -> Path:
+        """Return the file of what a rank said of each of its test rows."""
+        return self.path / f"predictions-{rank:04d}.arrow"
+
     def result(self, rank: int) -> Path:
         """Return the file of what a rank did and counted; it is there when the rank is done."""
         return self.path / f"result-{rank:04d}.json"
@@ -107,6 +116,16 @@ class RunFolder:
         return self.path / "report.json"
 
     @property
+    def page(self) -> Path:
+        """What came out, as a page for a browser."""
+        return self.path / "report.html"
+
+    @property
+    def predictions(self) -> Path:
+        """What the model said of each test row."""
+        return self.path / "predictions.arrow"
+
+    @property
     def model(self) -> Path:
         """The trained model; `keras.models.load_model` reads it."""
         return self.path / "model.keras"
@@ -130,6 +149,11 @@ class RunFolder:
         """Return the folder of an attempt."""
         return AttemptFolder(run=self, number=number)
 
+    def attempts(self) -> list[AttemptFolder]:
+        """Return the folders of all attempts, in their order."""
+        names = (p.name for p in self.path.glob("attempts/*"))
+        return [self.attempt(number) for number in sorted(int(n) for n in names if n.isdigit())]
+
     def new_attempt(self) -> AttemptFolder:
         """Make the folder of the next attempt.
 
@@ -139,7 +163,7 @@ class RunFolder:
         attempts = self.path / "attempts"
         with storage_errors(attempts):
             attempts.mkdir(parents=True, exist_ok=True)
-            last = max((int(p.name) for p in attempts.iterdir() if p.name.isdigit()), default=0)
+            last = max((attempt.number for attempt in self.attempts()), default=0)
             attempt = self.attempt(last + 1)
             attempt.path.mkdir()
         return attempt

@@ -15,6 +15,7 @@ from orchestrator.catalog import Job, Training, load_declared
 from orchestrator.data.batches import StepReader, evaluation_batches
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
 from orchestrator.errors import LaunchJobError, RunFailedError
+from orchestrator.predictions import Predictions
 from orchestrator.tally import Tally
 from orchestrator.training.callbacks import News
 from orchestrator.training.checkpoint import CheckpointStore
@@ -89,7 +90,7 @@ class _Worker:
             trained = self._train(training, strategy)
         self.news.send("evaluating", epoch=self.task.spec.epochs)
         with self._phase("evaluate"):
-            tallies = self._evaluate(training)
+            tallies, predictions = self._evaluate(training)
         WorkerResult(
             rank=self.rank,
             steps=trained.steps,
@@ -97,6 +98,7 @@ class _Worker:
             history=trained.history,
             phases=self.phases,
             tallies=tallies,
+            predictions=predictions,
         ).write(self.task.attempt)
 
     def _train(self, training: Training, strategy: Any) -> Trained:
@@ -131,7 +133,7 @@ class _Worker:
             seed=self.task.spec.seed,
         )
 
-    def _evaluate(self, training: Training) -> dict[int, Tally]:
+    def _evaluate(self, training: Training) -> tuple[dict[int, Tally], Predictions]:
         """Count this worker's test rows with a plain copy of the model; rank 0 keeps the copy."""
         weights = training.model.get_weights()
         twin = plain_twin(self.job, self.task.spec.params, self.manifest, weights)
