@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -255,9 +256,19 @@ class Storage:
 
     def run_ids(self) -> list[str]:
         """Return the identifiers of all runs, oldest first."""
-        if not self.runs.is_dir():
-            return []
-        return sorted(p.name for p in self.runs.iterdir() if (p / "spec.json").is_file())
+        return [*self.newest_run_ids()][::-1]
+
+    def newest_run_ids(self, part: str = "") -> Iterator[str]:
+        """Yield the identifiers of runs, newest first; only folders of those are looked into.
+
+        Among tens of thousands, a look into each takes seconds on a network's file system.
+
+        Args:
+            part: The beginning or the end of the identifiers.
+        """
+        names = [p.name for p in self.runs.iterdir()] if self.runs.is_dir() else []
+        wanted = (name for name in names if name.startswith(part) or name.endswith(part))
+        return (n for n in sorted(wanted, reverse=True) if (self.runs / n / "spec.json").is_file())
 
     def find_run(self, text: str) -> RunFolder:
         """Return the one existing run that `text` names.
@@ -268,12 +279,11 @@ class Storage:
         Raises:
             UsageError: No run matches, or several do.
         """
-        ids = self.run_ids()
-        if text == "latest" and ids:
-            return self.run(ids[-1])
-        found = [i for i in ids if i == text] or [
-            i for i in ids if i.startswith(text) or i.endswith(text)
-        ]
+        if _SAFE_NAME.fullmatch(text) and self.run(text).spec.is_file():
+            return self.run(text)
+        if text == "latest" and (last := next(self.newest_run_ids(), None)) is not None:
+            return self.run(last)
+        found = [*self.newest_run_ids(text)][::-1]
         if len(found) == 1:
             return self.run(found[0])
         if not found:

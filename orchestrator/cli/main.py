@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "ls": ("ls", "ls", "List runs, newest first."),
     "status": ("status", "status", "Show the whole record of a run."),
     "report": ("report", "report", "Show what came out of a run."),
+    "compare": ("compare", "command", "Say how runs differ, and whether that is chance."),
     "results": ("results", "results", "Compare the results of all runs in one table."),
     "init": ("init", "init", "Start a project of your own: a job, a dataset, a test."),
     "jobs": ("catalog", "jobs", "List what can be trained, with its parameters."),

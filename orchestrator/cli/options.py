@@ -129,6 +129,13 @@ def run_argument(command: Command) -> Command:
     return click.argument("run", shell_complete=_complete_run)(command)
 
 
+def runs_argument(command: Command) -> Command:
+    """Add the argument RUN …."""
+    return click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=_complete_run)(
+        command
+    )
+
+
 def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     named = os.environ.get("LAUNCH_JOB_STORAGE") or DEFAULT_STORAGE
     storage = ctx.params.get("storage") or Storage.at(named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -63,7 +64,7 @@ def list_runs(
         on_unreadable: Told of each run whose folder is damaged; the others are returned.
     """
     found = []
-    for run_id in storage.run_ids()[::-1][:limit]:
+    for run_id in itertools.islice(storage.newest_run_ids(), limit):
         try:
             found.append(summarise(storage.run(run_id)))
         except LaunchJobError as err:

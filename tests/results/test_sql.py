@@ -24,7 +24,8 @@ def store(tmp_path_factory):
 
 
 def test_tables_are_joined(store):
-    text = """SELECT r.job, max(m.accuracy) AS best, count(*) FILTER (m.step IS NULL) AS epochs
+    text = """SELECT r.job, max(m.accuracy) AS best,
+              count(m.epoch) FILTER (m.step IS NULL) AS epochs
               FROM runs r LEFT JOIN metrics m USING (run_id) GROUP BY ALL ORDER BY r.job"""
     assert store.sql(text).to_pylist() == [
         {"job": "cnn", "best": None, "epochs": 0},
