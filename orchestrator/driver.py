@@ -199,6 +199,7 @@ class Driver:
             results = supervisor.run()
         finally:
             self._fields["workers"] = supervisor.workers or self.spec.workers
+            self._phases["queue"] = supervisor.waited_s
         for phase, seconds in results[0].phases.items():
             self._phases[phase] = self._phases.get(phase, 0.0) + seconds
         for entry in results[0].history:

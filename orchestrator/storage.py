@@ -6,10 +6,11 @@ properties here.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -295,6 +296,11 @@ class Storage:
             f"{', …' if len(found) > 5 else ''}.",
             hint="Give more of the name.",
         )
+
+    def comparison(self, run_ids: Sequence[str]) -> Path:
+        """Return the page of a comparison of runs."""
+        digest = hashlib.sha256(" ".join(run_ids).encode()).hexdigest()
+        return self.path / "comparisons" / f"{digest[:16]}.html"
 
     def check_writable(self) -> None:
         """Make the folder and prove that it can be written.

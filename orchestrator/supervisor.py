@@ -8,6 +8,7 @@ failed. Only failures count against `--retries`, and only those that may not com
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +66,8 @@ class Supervisor:
     hear: Callable[[Update], None]
     #: Workers of the attempt that is going on, or was the last.
     workers: int = 0
+    #: Seconds of waiting for free workers.
+    waited_s: float = 0.0
     _attempt: AttemptFolder = field(init=False)
     _failures: int = 0
     _start: str | None = None
@@ -188,6 +191,12 @@ class Supervisor:
         return None
 
     def _find_room(self) -> int:
+        began = time.perf_counter()
+        workers = self._await_room()
+        self.waited_s += time.perf_counter() - began
+        return workers
+
+    def _await_room(self) -> int:
         return await_room(
             self.place,
             least=self.spec.least_workers,
