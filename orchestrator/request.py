@@ -18,6 +18,7 @@ from orchestrator.driver_lock import is_driven
 from orchestrator.errors import DataUnavailableError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
+from orchestrator.results.report import Report
 from orchestrator.sources import SourceRequest, cache_dir
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
@@ -139,8 +140,54 @@ def prepare_resumption(
     spec = RunSpec.from_dict(asked.get("spec", {}), where=str(run.spec))
     if workers is not None:
         spec = dataclasses.replace(spec, workers=workers, min_workers=min_workers)
+    again = _ask_again(spec, asked.get("dataset_fingerprint"), storage, address, observer)
+    return dataclasses.replace(again, restart=restart)
+
+
+def prepare_reproduction(
+    run: RunFolder, *, storage: Storage, address: str | None, observer: Observer
+) -> Request:
+    """Ask for what a run was asked for, as a new run on what it really ran on.
+
+    Args:
+        run: A run that has succeeded.
+        storage: Where it is, and where the new one will be.
+        address: Address of a Ray cluster that is up; a Ray of its own if none is given.
+        observer: Told what happens.
+
+    Raises:
+        UsageError: The run has not succeeded, or its job is gone.
+        UnavailableError: The data can't be had.
+    """
+    if EventLog(path=run.events).state() is not RunState.SUCCEEDED:
+        raise UsageError(
+            f"Run {run.run_id} has not succeeded: there is nothing that could come out again.",
+            hint=f"`launch-job status {run.run_id}` shows how far it is.",
+        )
+    asked, report = read_json(run.spec), Report.read(run)
+    before = RunSpec.from_dict(asked.get("spec", {}), where=str(run.spec))
+    spec = dataclasses.replace(
+        before,
+        run_id=new_run_id(before.job, datetime.now(UTC)),
+        # Sums over other numbers of workers, or by other devices, are rounded otherwise.
+        workers=report.workers,
+        min_workers=None,
+        device="gpu" if report.device == "gpu" else "cpu",
+        name=None,
+        tags=(*before.tags, f"reproduces {run.run_id}"),
+    )
+    return _ask_again(spec, asked.get("dataset_fingerprint"), storage, address, observer)
+
+
+def _ask_again(
+    spec: RunSpec,
+    mark: str | None,
+    storage: Storage,
+    address: str | None,
+    observer: Observer,
+) -> Request:
+    """Return a request whose rows are those of a fingerprint, where they are still prepared."""
     catalog = load_catalog()
-    mark = asked.get("dataset_fingerprint")
     data: Source | PreparedDataset | None = None
     if mark is not None:
         data = find_prepared(dataset_name(spec.dataset), mark, storage=storage)
@@ -153,7 +200,6 @@ def prepare_resumption(
         plan=_plan(spec, _rows(data)),
         storage=storage,
         address=address,
-        restart=restart,
     )
 
 

@@ -118,6 +118,11 @@ class RunFolder:
         return self.path / "report.json"
 
     @property
+    def reproduction(self) -> Path:
+        """Whether it came out as the run that it did again."""
+        return self.path / "reproduction.json"
+
+    @property
     def page(self) -> Path:
         """What came out, as a page for a browser."""
         return self.path / "report.html"

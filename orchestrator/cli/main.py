@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "status": ("status", "status", "Show the whole record of a run."),
     "report": ("report", "report", "Show what came out of a run."),
     "compare": ("compare", "command", "Say how runs differ, and whether that is chance."),
+    "reproduce": ("reproduce", "reproduce", "Do a run again; say whether it comes out the same."),
     "results": ("results", "results", "Compare the results of all runs in one table."),
     "tensorboard": ("tensorboard", "tensorboard", "Open TensorBoard on a run, or on all."),
     "init": ("init", "init", "Start a project of your own: a job, a dataset, a test."),

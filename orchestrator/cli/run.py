@@ -24,6 +24,7 @@ from orchestrator.storage import RunFolder, Storage
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.request import Request
+    from orchestrator.results.report import Report
 
 #: Options of every run, in the order of the help.
 _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -242,17 +243,23 @@ def follow(request: Request, observer: TerminalProgress, output: str) -> None:
     """Do a run and print how it ended."""
     from orchestrator.cli.report import print_ending
     from orchestrator.cli.terminal import print_json
-    from orchestrator.launcher import run_request
 
-    try:
-        with _stdout_for_data(request.storage.run(request.spec.run_id)):
-            report = run_request(request, observer)
-    finally:
-        observer.close()
+    report = drive(request, observer)
     if output == "json":
         print_json(report.to_dict())
     else:
         print_ending(report, request.storage)
+
+
+def drive(request: Request, observer: TerminalProgress) -> Report:
+    """Do a run and return its report."""
+    from orchestrator.launcher import run_request
+
+    try:
+        with _stdout_for_data(request.storage.run(request.spec.run_id)):
+            return run_request(request, observer)
+    finally:
+        observer.close()
 
 
 @contextlib.contextmanager
