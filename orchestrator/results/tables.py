@@ -35,6 +35,13 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 TABLES = tuple(_KEYS)
 
 
+#: Columns of `reports` that sum a run up; the others are long, or rarely asked for.
+SUMMARY = (
+    *("run_id", "job", "dataset", "workers", "accuracy", "loss", "train_rows_per_s", "wall_s"),
+    *("started_at", "params"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResultsStore:
     """The tables of one storage."""
