@@ -152,6 +152,18 @@ class ResultsStore:
         )
 
 
+def open_results(storage: str | None = None) -> ResultsStore:
+    """Open the results of a storage.
+
+    Args:
+        storage: Its folder; LAUNCH_JOB_STORAGE or `./runs-store` if none is given.
+
+    Raises:
+        UsageError: It is no folder's name.
+    """
+    return ResultsStore(storage=Storage.chosen(storage))
+
+
 def _best_first(column: str) -> str:
     return "ascending" if column in ("loss", "calibration_error") else "descending"
 
