@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import UnavailableError
+from orchestrator.errors import RunFailedError, UnavailableError
 from orchestrator.predictions import Predictions
 
 
@@ -19,16 +19,22 @@ def test_merged_in_the_order_of_rows_whoever_had_which(rows, workers, seed):
     dealt = np.random.default_rng(seed).permutation(sorted(rows))
     merged = Predictions.merge([of(dealt[worker::workers]) for worker in range(workers)])
     assert merged.same_rows(of(sorted(rows)))
-    assert merged.distinct
+    merged.check(rows=len(rows))
 
 
-def test_row_that_two_workers_had_is_seen():
-    assert not Predictions.merge([of([1, 2]), of([2, 3])]).distinct
+def test_row_that_two_workers_had_is_named():
+    with pytest.raises(RunFailedError, match="row 2 was evaluated twice"):
+        Predictions.merge([of([1, 2]), of([2, 3])]).check(rows=3)
+
+
+def test_row_that_no_worker_had_is_missed():
+    with pytest.raises(RunFailedError, match="2 test rows have a prediction; there are 3"):
+        of([1, 2]).check(rows=3)
 
 
 def test_no_parts_are_no_rows():
     assert len(Predictions.merge([])) == 0
-    assert Predictions.merge([]).distinct
+    Predictions.merge([]).check(rows=0)
 
 
 def test_file_holds_them(tmp_path):

@@ -99,14 +99,15 @@ class ResultsStore:
         ]
         if since is not None:
             wanted.append(pc.field("started_at") >= since)
+        where = reduce(and_, wanted) if wanted else None
+        table = self._table("reports")
+        if best is None and limit is not None:
+            return table.read_newest(limit, where=where, columns=columns)
         order = [] if best is None else [(best, _best_first(best))]
         order += [("started_at", "descending"), ("run_id", "descending")]
-        table = self._table("reports")
         # Few columns say which rows it will be. The others are long: only theirs are read.
-        sorted_ = table.read(
-            where=reduce(and_, wanted) if wanted else None, columns=[name for name, _ in order]
-        ).sort_by(order)
-        ids = sorted_["run_id"].slice(0, limit)
+        found = table.read(where=where, columns=[name for name, _ in order]).sort_by(order)
+        ids = found["run_id"].slice(0, limit)
         return _in_order(table, ids.combine_chunks(), columns)
 
     def table(

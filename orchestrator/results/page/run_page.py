@@ -89,8 +89,11 @@ def _curves(report: Report, running: Sequence[Mapping[str, Any]]) -> list[tuple[
     drawn = []
     for name in metric_names([report.history, running]):
         series = [Series(label="epoch", style="c0", points=epoch_points(report.history, name))]
-        if between := _running_points(running, name, steps):
-            series.append(Series(label="so far", style="c1", points=between, marked=False))
+        for epoch in sorted({entry["epoch"] for entry in running}):
+            # A line for each: a metric counts anew with every epoch.
+            told = [entry for entry in running if entry["epoch"] == epoch]
+            if between := _running_points(told, name, steps):
+                series.append(Series(label="so far", style="c1", points=between, marked=False))
         chart = line_chart(series, title=f"{name} by epoch", x_name="epoch", show=axis_writer(name))
         drawn.append((name, chart))
     return drawn
