@@ -12,20 +12,20 @@ from typing import Any, Literal
 
 from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog.definition import Job
+from orchestrator.conclusion import conclude, describe_error
 from orchestrator.data.manifest import Manifest
+from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.portion import Portion
 from orchestrator.data.prepare import PreparedDataset, prepare
 from orchestrator.data.source import Source
-from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError, UsageError
-from orchestrator.events import Event, EventLog, active_seconds
+from orchestrator.errors import RunFailedError, StoppedError, UsageError
+from orchestrator.events import EventLog
 from orchestrator.interrupts import Interrupts
-from orchestrator.metric_log import running_metrics
 from orchestrator.observer import Observer
 from orchestrator.place import Place
 from orchestrator.predictions import Predictions
 from orchestrator.provenance import Provenance
-from orchestrator.results.report import Report, request_fields, score_fields
-from orchestrator.results.tables import ResultsStore
+from orchestrator.results.report import Report, score_fields
 from orchestrator.spec import RunSpec, dataset_name
 from orchestrator.states import RunState
 from orchestrator.storage import AttemptFolder, RunFolder, Storage
@@ -33,9 +33,6 @@ from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
-from orchestrator.training.diagnosis import diagnose
-from orchestrator.training.failure import Failure
-from orchestrator.training.group import WorkersFailedError
 from orchestrator.training.monitor import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
 
@@ -50,6 +47,8 @@ class Driver:
     job: Job
     #: The rows, or the shards that were made of them.
     data: Source | PreparedDataset
+    #: Steps, and who reads which rows.
+    plan: TrainingPlan
     #: Where everything is kept.
     storage: Storage
     #: Where workers run.
@@ -60,6 +59,9 @@ class Driver:
     observer: Observer
     #: Whether to start anew if the run has checkpoints and none of them is whole.
     restart: bool = False
+    #: Whether whoever submitted the run has written it down, and that it is queued.
+    queued: bool = False
+    _request: dict[str, Any] = field(default_factory=dict)
     _phases: dict[str, float] = field(default_factory=dict)
     _fields: dict[str, Any] = field(default_factory=dict)
 
@@ -73,6 +75,12 @@ class Driver:
             StoppedError: The user interrupted it.
         """
         self._begin()
+        self.observer.began(
+            self.folder,
+            epochs=self.plan.epochs,
+            rows=self.plan.rows,
+            steps_per_epoch=self.plan.steps_per_epoch,
+        )
         try:
             prepared = self._prepare()
             results = self._train(prepared)
@@ -84,7 +92,7 @@ class Driver:
                 hint=f"`launch-job resume {self.spec.run_id}` goes on.",
             ) from err
         except Exception as err:
-            self._finish(RunState.FAILED, error=_describe(err))
+            self._finish(RunState.FAILED, error=describe_error(err))
             raise
         return self._finish(RunState.SUCCEEDED)
 
@@ -102,20 +110,20 @@ class Driver:
         provenance = Provenance.collect(self.job.path)
         self._fields = {"device": self.spec.device, "versions": provenance.versions}
         self._told = {e.details["epoch"] for e in self._log.read() if e.event == "epoch"}
-        self.folder.stop_request.unlink(missing_ok=True)
-        state = self._log.state()
-        if state is None:
-            self._request: dict[str, Any] = {
-                "spec": self.spec.to_dict(),
-                "provenance": provenance.to_dict(),
-            }
-        else:
+        states = self._log.states()
+        before = states[:-1] if self.queued else states
+        if states:
             self._request = {**read_json(self.folder.spec), "spec": self.spec.to_dict()}
-            if not state.finished:
-                self._enter(RunState.LOST)
+        else:
+            self._request = {"spec": self.spec.to_dict(), "provenance": provenance.to_dict()}
+        if before and not before[-1].finished:
+            self._enter(RunState.LOST)
+        if before:
             self._resume(provenance)
         write_json(self.folder.spec, self._request)
-        self._enter(RunState.QUEUED)
+        if not self.queued:
+            self.folder.stop_request.unlink(missing_ok=True)
+            self._enter(RunState.QUEUED)
 
     def _resume(self, now: Provenance) -> None:
         """Write down that the run goes on, and what has changed since it began."""
@@ -260,31 +268,10 @@ class Driver:
         }
 
     def _finish(self, state: RunState, *, error: dict[str, Any] | None = None) -> Report:
-        """Write the report, then the tables, then the state: the last says that all is there."""
-        now = datetime.now(UTC)
-        events = self._log.read()
-        report = Report(
-            **{
-                "dataset_fingerprint": "",
-                "history": tuple(_entry(e) for e in events if e.event == "epoch"),
-                **request_fields(self.spec),
-                **self._fields,
-                "state": state,
-                "error": error,
-                "restarts": tuple(
-                    {"time": e.time.isoformat(), "event": e.event, **e.details}
-                    for e in events
-                    if e.event in ("restart", "resume")
-                ),
-                "phases": self._phases,
-                "started_at": events[0].time.isoformat(),
-                "finished_at": now.isoformat(),
-                "wall_s": active_seconds(events, now),
-            }
+        report = conclude(
+            self.spec, self.storage, state, fields=self._fields, phases=self._phases, error=error
         )
-        report.write(self.folder)
-        ResultsStore(storage=self.storage).record(report, running_metrics(self.folder))
-        self._enter(state)
+        self.observer.entered(state)
         return report
 
     def _done_so_far(self) -> str:
@@ -323,29 +310,3 @@ class Driver:
             yield
         finally:
             self._phases[name] = time.perf_counter() - began
-
-
-def _entry(event: Event) -> dict[str, Any]:
-    """Return an epoch's metrics as a history has them."""
-    return {name: value for name, value in event.details.items() if name != "step"}
-
-
-def _describe(err: Exception) -> dict[str, Any]:
-    """Return what a report says of an error, with the rank that it began with."""
-    failure = err.__cause__.failure if isinstance(err.__cause__, WorkersFailedError) else None
-    return {
-        "kind": type(err).__name__,
-        "message": err.message if isinstance(err, LaunchJobError) else str(err),
-        "cause": diagnose(f"{type(err).__name__}: {err}").cause,
-        "hint": getattr(err, "hint", None),
-        **(_of_failure(failure) if failure else {}),
-    }
-
-
-def _of_failure(failure: Failure) -> dict[str, Any]:
-    return {
-        "kind": failure.kind,
-        "cause": failure.cause,
-        **({} if failure.rank is None else {"rank": failure.rank, "host": failure.host}),
-        "lines": list(failure.lines),
-    }

@@ -7,11 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.driver_lock import DriverLock
-from orchestrator.errors import StoppedError
-from orchestrator.interrupts import Interrupts
+from orchestrator.driving import drive, driving
 from orchestrator.observer import Observer
-from orchestrator.request import Request, check_unfinished, prepare_request
+from orchestrator.request import ReadyRequest, Request, check_unfinished, prepare_request
 from orchestrator.spec import DEFAULT_STREAMS, Device, RunOptions, RunSpec
 from orchestrator.storage import RunFolder, Storage
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from orchestrator.cluster.embedded import EmbeddedRay
-    from orchestrator.cluster.joined import JoinedRay
     from orchestrator.results.report import Report
 
 
@@ -47,6 +44,7 @@ def launch(
     storage: str | None = None,
     data_dir: str | None = None,
     address: str | None = None,
+    insecure: bool = False,
     observer: Observer | None = None,
 ) -> Report:
     """Train a job and return its report.
@@ -79,8 +77,9 @@ def launch(
         storage: Folder for runs, datasets and results; LAUNCH_JOB_STORAGE or `./runs-store` if
             none is given.
         data_dir: Folder of the dataset's files; LAUNCH_JOB_DATA_DIR if none is given.
-        address: Address of a Ray cluster that is up; a Ray of its own on this machine if none is
-            given.
+        address: Address of a Ray cluster that is up (`orchestrator.cluster.address` says of which
+            kinds there are); a Ray of its own on this machine if none is given.
+        insecure: Whether a cluster is accepted that lets everybody in.
         observer: Told what happens.
 
     Raises:
@@ -117,48 +116,33 @@ def launch(
         address=address,
         observer=watcher,
     )
-    return run_request(request, watcher)
+    return run_request(request, watcher, insecure=insecure)
 
 
-def run_request(request: Request, observer: Observer) -> Report:
-    """Run a request where it is to run.
+def run_request(request: Request, observer: Observer, *, insecure: bool = False) -> Report:
+    """Run a request where it is to run, and wait for its end.
+
+    Args:
+        request: The run.
+        observer: Told what happens.
+        insecure: Whether a cluster is accepted that lets everybody in.
 
     Raises:
         LaunchJobError: As `launch` does.
     """
+    if request.address is not None:
+        from orchestrator.submission import submit
+
+        return submit(request, observer, insecure=insecure).follow(observer)
+    assert isinstance(request, ReadyRequest)
     request.storage.check_writable()
     folder = request.storage.run(request.spec.run_id)
-    with DriverLock(folder), Interrupts() as interrupts:
+    with driving(folder) as interrupts:
         # Another driver may have brought it to its end since the request was made.
         check_unfinished(folder)
-        try:
-            return _drive(request, folder, interrupts, observer)
-        except KeyboardInterrupt as err:
-            raise StoppedError("Stopped.") from err
-
-
-def _drive(
-    request: Request, folder: RunFolder, interrupts: Interrupts, observer: Observer
-) -> Report:
-    from orchestrator.driver import Driver
-
-    spec, plan = request.spec, request.plan
-    if request.address is None:
-        spec = _share_cores(spec, observer)
-    with _place(request, folder) as place:
-        observer.began(
-            folder, epochs=plan.epochs, rows=plan.rows, steps_per_epoch=plan.steps_per_epoch
-        )
-        return Driver(
-            spec=spec,
-            job=request.job,
-            data=request.data,
-            storage=request.storage,
-            place=place,
-            interrupts=interrupts,
-            observer=observer,
-            restart=request.restart,
-        ).run()
+        spec = _share_cores(request.spec, observer)
+        with _own_ray(request, folder) as place:
+            return drive(dataclasses.replace(request, spec=spec), place, interrupts, observer)
 
 
 def _share_cores(spec: RunSpec, observer: Observer) -> RunSpec:
@@ -172,16 +156,7 @@ def _share_cores(spec: RunSpec, observer: Observer) -> RunSpec:
     return dataclasses.replace(spec, notes=(*spec.notes, note))
 
 
-def _place(request: Request, folder: RunFolder) -> EmbeddedRay | JoinedRay:
-    if request.address is None:
-        from orchestrator.cluster.embedded import EmbeddedRay
+def _own_ray(request: Request, folder: RunFolder) -> EmbeddedRay:
+    from orchestrator.cluster.embedded import EmbeddedRay
 
-        return EmbeddedRay(workers=request.spec.least_workers, logs=folder.logs)
-    from orchestrator.cluster.joined import JoinedRay
-
-    return JoinedRay(
-        request.address,
-        storage=request.storage,
-        run_id=request.spec.run_id,
-        files=[request.job.path],
-    )
+    return EmbeddedRay(workers=request.spec.least_workers, logs=folder.logs)

@@ -146,6 +146,21 @@ class RunFolder:
         """There if the run is to stop."""
         return self.path / "stop.json"
 
+    @property
+    def live(self) -> Path:
+        """What happens at this moment: the newest step, or what is waited for."""
+        return self.path / "live.json"
+
+    @property
+    def submission(self) -> Path:
+        """The cluster that the run was submitted to, and as which job, if it was."""
+        return self.path / "submission.json"
+
+    @property
+    def secrets(self) -> Path:
+        """Values that only the run's own processes may know, while it goes on."""
+        return self.path / ".secrets.json"
+
     def attempt(self, number: int) -> AttemptFolder:
         """Return the folder of an attempt."""
         return AttemptFolder(run=self, number=number)

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
@@ -154,11 +155,19 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 def run(args: list[str]) -> int:
     """Run the command line; return its exit code."""
+    return exit_code_of(
+        lambda: cli.main(args, prog_name="launch-job", standalone_mode=False),
+        debug="--debug" in args,
+    )
+
+
+def exit_code_of(call: Callable[[], Any], *, debug: bool) -> int:
+    """Call something, say what goes wrong, and return the exit code that it makes."""
     try:
-        result: Any = cli.main(args, prog_name="launch-job", standalone_mode=False)
+        result = call()
         return result if isinstance(result, int) else 0
     except LaunchJobError as err:
-        if "--debug" in args:
+        if debug:
             traceback.print_exc()
         _complain(err.message, err.hint, err.details)
         return err.exit_code
@@ -169,7 +178,7 @@ def run(args: list[str]) -> int:
         _complain("Interrupted.", None)
         return 130
     except Exception as err:  # noqa: BLE001 - the last boundary; --debug shows it whole
-        if "--debug" in args:
+        if debug:
             traceback.print_exc()
         _complain(f"{type(err).__name__}: {err}", "This is a defect; --debug shows where it is.")
         return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -77,15 +77,49 @@ class CheckpointEveryType(click.ParamType[int | None]):
             self.fail(f"{value!r} is neither a number of steps nor 'epoch'.", param, ctx)
 
 
-def address_option(command: Command) -> Command:
-    """Add `--address`."""
-    return click.option(
+class AddressType(click.ParamType[str | None]):
+    """The address of a cluster; `local` means none."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | None:
+        """Return the address; None for a Ray of the run's own."""
+        from orchestrator.cluster.address import LOCAL, check_address
+
+        return None if value == LOCAL else check_address(value)
+
+
+#: Options of what may go to a cluster.
+cluster_options: tuple[Callable[[Any], Any], ...] = (
+    click.option(
         "--address",
+        type=AddressType(),
         envvar="RAY_ADDRESS",
         show_envvar=True,
-        help="Ray cluster to run on: HOST:PORT, or auto for the one on this machine. Without it, a "
-        "Ray of its own.",
-    )(command)
+        help="Cluster to run on: http://HOST:8265, its dashboard; on its head, HOST:6379 or auto; "
+        "local for a Ray of its own.  [default: local]",
+    ),
+    click.option(
+        "-d",
+        "--detach",
+        is_flag=True,
+        help="Submit to the cluster and don't follow.",
+    ),
+    click.option(
+        "--insecure", is_flag=True, help="Accept a cluster that lets everybody in, without a token."
+    ),
+)
+
+
+def with_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command], Command]:
+    """Return a decorator that adds several options, in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def storage_option(command: Command) -> Command:

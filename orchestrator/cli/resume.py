@@ -6,10 +6,11 @@ import click
 
 from orchestrator.cli.options import (
     WorkersType,
-    address_option,
+    cluster_options,
     output_option,
     run_argument,
     storage_option,
+    with_options,
 )
 from orchestrator.storage import Storage
 
@@ -24,7 +25,7 @@ from orchestrator.storage import Storage
 @click.option(
     "--restart", is_flag=True, help="Start anew if all checkpoints of the run are damaged."
 )
-@address_option
+@with_options(cluster_options)
 @storage_option
 @click.option("-v", "--verbose", is_flag=True, help="Show the logs of all ranks.")
 @output_option
@@ -33,6 +34,8 @@ def resume(
     workers: tuple[int | None, int] | None,
     restart: bool,
     address: str | None,
+    insecure: bool,
+    detach: bool,
     storage: Storage,
     verbose: bool,
     output: str,
@@ -60,4 +63,4 @@ def resume(
         )
     finally:
         observer.close()
-    follow(request, observer, output)
+    follow(request, observer, output, insecure=insecure, detach=detach)

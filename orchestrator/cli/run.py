@@ -13,7 +13,7 @@ from orchestrator.catalog import Job, Parameter, load_catalog
 from orchestrator.cli.options import (
     CheckpointEveryType,
     WorkersType,
-    address_option,
+    cluster_options,
     output_option,
     storage_option,
 )
@@ -24,6 +24,7 @@ from orchestrator.storage import RunFolder, Storage
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.request import Request
+    from orchestrator.results.report import Report
 
 #: Options of every run, in the order of the help.
 _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -83,7 +84,7 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=None,
         help="Have TensorFlow give the same bits each time.  [default: on CPUs]",
     ),
-    address_option,
+    *cluster_options,
     click.option(
         "--wait",
         "wait_s",
@@ -209,10 +210,12 @@ def _run(
     output: str,
     storage: Storage,
     address: str | None,
+    insecure: bool,
+    detach: bool,
     **options: Any,
 ) -> None:
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.request import prepare_request
+    from orchestrator.request import ReadyRequest, find_data, prepare_request
 
     observer = TerminalProgress(verbose=verbose)
     least, most = workers
@@ -228,20 +231,33 @@ def _run(
             address=address,
             observer=observer,
         )
+        if dry_run and address is not None:
+            request = find_data(request, strict=True, observer=observer)
     finally:
         observer.close()
     if dry_run:
         from orchestrator.cli.plan import print_plan
 
+        assert isinstance(request, ReadyRequest)
         print_plan(request, output)
     else:
-        follow(request, observer, output)
+        follow(request, observer, output, insecure=insecure, detach=detach)
 
 
-def follow(request: Request, observer: TerminalProgress, output: str) -> None:
+def follow(
+    request: Request, observer: TerminalProgress, output: str, *, insecure: bool, detach: bool
+) -> None:
     """Do a run and print how it ended."""
-    from orchestrator.cli.report import print_ending
-    from orchestrator.cli.terminal import print_json
+    if request.address is not None:
+        from orchestrator.cli.follow import submit_and_follow
+
+        submit_and_follow(request, observer, output, insecure=insecure, detach=detach)
+        return
+    if detach:
+        raise UsageError(
+            "A run with a Ray of its own ends with its terminal: it can't be detached.",
+            hint="Submit it to a cluster (--address).",
+        )
     from orchestrator.launcher import run_request
 
     try:
@@ -249,10 +265,18 @@ def follow(request: Request, observer: TerminalProgress, output: str) -> None:
             report = run_request(request, observer)
     finally:
         observer.close()
+    print_result(report, request.storage, output)
+
+
+def print_result(report: Report, storage: Storage, output: str) -> None:
+    """Print how a run ended that has succeeded."""
+    from orchestrator.cli.report import print_ending
+    from orchestrator.cli.terminal import print_json
+
     if output == "json":
         print_json(report.to_dict())
     else:
-        print_ending(report, request.storage)
+        print_ending(report, storage)
 
 
 @contextlib.contextmanager
