@@ -161,6 +161,11 @@ class RunFolder:
         """Values that only the run's own processes may know, while it goes on."""
         return self.path / ".secrets.json"
 
+    def size_bytes(self) -> int:
+        """Return how large the folder is, with all that is in it."""
+        with storage_errors(self.path):
+            return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
+
     def attempt(self, number: int) -> AttemptFolder:
         """Return the folder of an attempt."""
         return AttemptFolder(run=self, number=number)
@@ -207,6 +212,10 @@ class RunFolder:
     def rank_log(self, rank: int) -> Path:
         """Return the log file of a rank."""
         return self.logs / f"rank-{rank:04d}.log"
+
+    def log_times(self, log: Path) -> Path:
+        """Return the file that tells how long a log was at which time."""
+        return log.with_suffix(".times")
 
     def rank_logs(self) -> list[Path]:
         """Return the log files of all ranks, in their order."""

@@ -8,6 +8,7 @@ job: `RUN.2`, `RUN.3` and so on.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
 import shutil
@@ -27,7 +28,7 @@ from orchestrator.cluster.package import Package, list_package, size_text
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import LaunchJobError
 from orchestrator.events import EventLog
-from orchestrator.follow import Follower
+from orchestrator.follow import AskVital, Follower, Vital, nobody_knows
 from orchestrator.observer import Observer
 from orchestrator.provenance import Provenance
 from orchestrator.request import Request, check_unfinished
@@ -56,6 +57,14 @@ class Submission:
     def read(cls, run: RunFolder) -> Submission | None:
         """Read it from a run's folder; None of a run that was never submitted."""
         return cls(**read_json(run.submission)) if run.submission.is_file() else None
+
+    def jobs(self) -> JobsApi:
+        """Return the cluster's Jobs API.
+
+        Raises:
+            UnavailableError: It can't be reached from here.
+        """
+        return JobsApi(find_dashboard(self.address), insecure=self.insecure)
 
     @classmethod
     def next(cls, run: RunFolder, **details: Any) -> Submission:
@@ -87,6 +96,21 @@ class Submitted:
         return Follower(
             run=self.run, observer=observer, ask=lambda: self.jobs.vital(job_id)
         ).follow()
+
+
+def asker(run: RunFolder) -> AskVital:
+    """Return who knows of a run that nobody seems to drive: the cluster that has taken it."""
+    submission = Submission.read(run)
+    if submission is None:
+        return nobody_knows
+
+    def ask() -> tuple[Vital, tuple[str, ...]]:
+        try:
+            return submission.jobs().vital(submission.job_id)
+        except LaunchJobError:
+            return Vital.UNKNOWN, ()
+
+    return ask
 
 
 def submit(request: Request, observer: Observer, *, insecure: bool = False) -> Submitted:
@@ -134,6 +158,32 @@ def _sent(package: Package | None) -> str:
         return "no project"
     count = len(package.files)
     return f"{count} file{'' if count == 1 else 's'}, {size_text(package.size_bytes)}"
+
+
+def withdraw(run: RunFolder) -> bool:
+    """End a run that is queued and has no driver yet.
+
+    Its job may begin nevertheless: Ray says that it has stopped a pending job, and lets it begin.
+    It finds that it isn't wanted any more, and does nothing.
+
+    Returns:
+        Whether there was such a run.
+
+    Raises:
+        UsageError: A driver has taken it meanwhile.
+    """
+    submission = Submission.read(run)
+    log = EventLog(path=run.events)
+    if submission is None or log.state() is not RunState.QUEUED:
+        return False
+    with DriverLock(run):
+        if log.state() is not RunState.QUEUED:
+            return False
+        log.append("state", state=RunState.STOPPED.value)
+    # What Ray still knows of it is of no account, whether it can be reached or not.
+    with contextlib.suppress(LaunchJobError):
+        submission.jobs().stop(submission.job_id)
+    return True
 
 
 def _write(package: Package, folder: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.terminal import chatter, print_json
@@ -9,7 +11,9 @@ from orchestrator.errors import LaunchJobError
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
+    from orchestrator.observer import Observer
     from orchestrator.request import Request
+    from orchestrator.results.report import Report
     from orchestrator.storage import RunFolder
 
 
@@ -44,6 +48,29 @@ def submit_and_follow(
     finally:
         observer.close()
     print_result(report, request.storage, output)
+
+
+def follow_run(
+    run: RunFolder, observer: Observer, *, pause: Callable[[float], None] = time.sleep
+) -> Report:
+    """Follow a run that somebody drives, until it ends.
+
+    Args:
+        run: The run.
+        observer: Told what happens.
+        pause: Waits for so many seconds.
+
+    Raises:
+        LeftAloneError: The user has followed it long enough.
+        LaunchJobError: As the run's driver did.
+    """
+    from orchestrator.follow import Follower
+    from orchestrator.submission import asker
+
+    try:
+        return Follower(run=run, observer=observer, ask=asker(run), pause=pause).follow()
+    except KeyboardInterrupt as err:
+        raise left_alone(run) from err
 
 
 def left_alone(run: RunFolder) -> LeftAloneError:

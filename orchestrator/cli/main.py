@@ -23,6 +23,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "submit": ("run", "submit", "Run a job; `launch-job JOB` is the short form."),
     "resume": ("resume", "resume", "Let a run go on that stopped, failed or was lost."),
     "stop": ("stop", "stop", "Stop a run, once a checkpoint holds what it has done."),
+    "logs": ("logs", "logs", "Print what a run has printed, and go on with -f."),
+    "rm": ("rm", "rm", "Remove runs; what came out of them stays in the tables."),
     "ls": ("ls", "ls", "List runs, newest first."),
     "status": ("status", "status", "Show the whole record of a run."),
     "report": ("report", "report", "Show what came out of a run."),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 #: The most that is sent. Ray keeps a package in the head's memory, and every node unpacks it.
-LIMIT_BYTES = 100 * 1024 * 1024
+LIMIT_BYTES = 100_000_000
 
 #: Never sent, whatever .gitignore says.
 _NEVER = {".git", ".hg", "__pycache__"}
@@ -141,13 +141,10 @@ def _ignored(path: Path, is_folder: bool, rules: list[_Rules]) -> bool:
     return False
 
 
-def size_text(size: int) -> str:
-    """Return a number of bytes as people say it: `340 B`, `12 KiB`, `2.0 GiB`."""
-    if size < 1024:
-        return f"{size} B"
-    value = float(size)
-    for unit in ("KiB", "MiB", "GiB"):
-        value /= 1024
-        if value < 1024 or unit == "GiB":
-            break
-    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+def size_text(size: float) -> str:
+    """Return a number of bytes as people say it: `340 B`, `12.0 kB`, `2.1 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -16,6 +16,7 @@ from orchestrator.data.batches import StepReader, evaluation_batches
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
 from orchestrator.errors import LaunchJobError, RunFailedError
 from orchestrator.predictions import Predictions
+from orchestrator.log_times import keep_times
 from orchestrator.tally import Tally
 from orchestrator.training.callbacks import News
 from orchestrator.training.checkpoint import CheckpointStore
@@ -41,7 +42,9 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
     Raises:
         RankFailedError: Whatever went wrong is written to the attempt's folder.
     """
-    _log_to(task.run.rank_log(rank))
+    log = task.run.rank_log(rank)
+    _log_to(log)
+    keep_times(log, task.run.log_times(log))
     print(introduction(rank), flush=True)
     try:
         _Worker(task, rank, workers).run()
