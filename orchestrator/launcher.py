@@ -78,7 +78,8 @@ def launch(
             none is given.
         data_dir: Folder of the dataset's files; LAUNCH_JOB_DATA_DIR if none is given.
         address: Address of a Ray cluster that is up (`orchestrator.cluster.address` says of which
-            kinds there are); a Ray of its own on this machine if none is given.
+            kinds there are). If none is given: the project's own cluster, if it was brought up from
+            here, or else a Ray of its own on this machine.
         insecure: Whether a cluster is accepted that lets everybody in.
         observer: Told what happens.
 
@@ -113,10 +114,18 @@ def launch(
         epochs=epochs,
         batch_size=batch_size,
         storage=Storage.chosen(storage),
-        address=address,
+        address=_cluster(address),
         observer=watcher,
     )
     return run_request(request, watcher, insecure=insecure)
+
+
+def _cluster(address: str | None) -> str | None:
+    from orchestrator.cluster.address import LOCAL, standing_cluster
+
+    if address is None:
+        return standing_cluster()
+    return None if address == LOCAL else address
 
 
 def run_request(request: Request, observer: Observer, *, insecure: bool = False) -> Report:

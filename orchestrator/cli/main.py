@@ -25,6 +25,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "stop": ("stop", "stop", "Stop a run, once a checkpoint holds what it has done."),
     "logs": ("logs", "logs", "Print what a run has printed, and go on with -f."),
     "rm": ("rm", "rm", "Remove runs; what came out of them stays in the tables."),
+    "cluster": ("cluster", "cluster", "Bring a cluster of machines up and down."),
+    "dashboard": ("dashboard", "dashboard", "Print or open the Ray dashboard of a cluster."),
     "ls": ("ls", "ls", "List runs, newest first."),
     "status": ("status", "status", "Show the whole record of a run."),
     "report": ("report", "report", "Show what came out of a run."),

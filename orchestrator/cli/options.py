@@ -89,6 +89,13 @@ class AddressType(click.ParamType[str | None]):
         return None if value == LOCAL else check_address(value)
 
 
+def standing_cluster_or_none() -> str | None:
+    """Return the address of the project's cluster, if it was brought up from here."""
+    from orchestrator.cluster.address import standing_cluster
+
+    return standing_cluster()
+
+
 #: Options of what may go to a cluster.
 cluster_options: tuple[Callable[[Any], Any], ...] = (
     click.option(
@@ -96,8 +103,10 @@ cluster_options: tuple[Callable[[Any], Any], ...] = (
         type=AddressType(),
         envvar="RAY_ADDRESS",
         show_envvar=True,
-        help="Cluster to run on: http://HOST:8265, its dashboard; on its head, HOST:6379 or auto; "
-        "local for a Ray of its own.  [default: local]",
+        default=standing_cluster_or_none,
+        help="Cluster to run on: http://HOST:8265, its dashboard; a cluster.yaml; on its head "
+        "HOST:6379 or auto; local for a Ray of its own.  [default: the project's cluster.yaml, if "
+        "`launch-job cluster up` has brought it up; else local]",
     ),
     click.option(
         "-d",
