@@ -2,8 +2,8 @@
 
 import json
 import os
-import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from lab_cluster import Going
@@ -73,7 +73,7 @@ def client(lab, machines, tmp_path_factory):
         head=head,
         workers=", ".join(workers),
         key=lab.folder / "key",
-        bin=os.path.dirname(sys.executable),
+        bin=Path(sys.executable).parent,
     )
     (folder / "cluster.yaml").write_text(text)
     (folder / "jobs").mkdir()
@@ -82,7 +82,7 @@ def client(lab, machines, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def up(client):
-    printed, said = client.run("cluster", "up", "-o", "json")
+    printed, _ = client.run("cluster", "up", "-o", "json")
     return json.loads(printed)
 
 
