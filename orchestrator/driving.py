@@ -18,6 +18,7 @@ from orchestrator.place import Place
 from orchestrator.provenance import installed_versions
 from orchestrator.request import ReadyRequest, Request, find_data_again
 from orchestrator.results.report import Report
+from orchestrator.secrets import take_secrets, write_secrets
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage import RunFolder, Storage
@@ -107,11 +108,14 @@ def drive_submitted(storage: Storage, run_id: str, number: int, observer: Observ
         if submission.number != number or log.state() is not RunState.QUEUED:
             return
         try:
+            take_secrets(folder.secrets)
             _drive_queued(storage, folder, submission, interrupts, observer)
         except BaseException as err:
             if log.state() is RunState.QUEUED:
                 _refuse(storage, folder, err)
             raise
+        finally:
+            write_secrets(folder.secrets, ())
 
 
 def _drive_queued(
@@ -126,7 +130,7 @@ def _drive_queued(
     asked = read_json(folder.spec)
     spec = RunSpec.from_dict(asked["spec"], where=str(folder.spec))
     if submission.number == 1:
-        _check_versions(asked["provenance"]["versions"])
+        _check_versions(asked["provenance"]["versions"], installed=submission.install)
     request = Request(
         spec=spec,
         job=load_catalog().jobs.get(spec.job),
@@ -139,8 +143,13 @@ def _drive_queued(
         drive(ready, place, interrupts, observer, queued=True)
 
 
-def _check_versions(asked: dict[str, str]) -> None:
+def _check_versions(asked: dict[str, str], *, installed: bool) -> None:
     """Compare what the head has installed with what the run was asked for with.
+
+    Args:
+        asked: Version of each package there.
+        installed: Whether packages were installed for this run: then launch-job itself came along
+            as files, and has no version.
 
     Raises:
         UnavailableError: It is something else.
@@ -149,7 +158,9 @@ def _check_versions(asked: dict[str, str]) -> None:
     differing = [
         f"{name} {here.get(name, '(not installed)')}, not {asked[name]}"
         for name in _DECISIVE
-        if name in asked and here.get(name) != asked[name]
+        if name in asked
+        and here.get(name) != asked[name]
+        and not (installed and name == "launch-job")
     ]
     minor = ".".join(asked["python"].split(".")[:2])
     if not platform.python_version().startswith(f"{minor}."):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.driving import drive, driving
 from orchestrator.observer import Observer
 from orchestrator.request import ReadyRequest, Request, check_unfinished, prepare_request
-from orchestrator.spec import DEFAULT_STREAMS, Device, RunOptions, RunSpec
+from orchestrator.spec import DEFAULT_STREAMS, Device, Precision, RunOptions, RunSpec
 from orchestrator.storage import RunFolder, Storage
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def launch(
     seed: int = 0,
     streams: int = DEFAULT_STREAMS,
     device: Device = "auto",
+    precision: Precision = "float32",
+    jit: bool = False,
     deterministic: bool | None = None,
     retries: int = 3,
     checkpoint_every: int | None = None,
@@ -41,6 +43,7 @@ def launch(
     wait_s: float | None = None,
     name: str | None = None,
     tags: Sequence[str] = (),
+    secrets: Sequence[str] = (),
     storage: str | None = None,
     data_dir: str | None = None,
     address: str | None = None,
@@ -65,6 +68,8 @@ def launch(
         seed: Seed of everything random.
         streams: Streams that the dataset is dealt into: the most workers it can have.
         device: `auto` takes GPUs where every worker can have one, else CPUs.
+        precision: What layers compute in: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        jit: Whether XLA compiles the forward and backward pass.
         deterministic: Whether TensorFlow's operations give the same bits each time; on CPUs if it
             isn't said.
         retries: Failures of workers after which training still goes on.
@@ -74,6 +79,7 @@ def launch(
         wait_s: Seconds to wait for free workers; as long as it takes if none is given.
         name: A name for the run, shown in lists.
         tags: Labels that are kept with its results.
+        secrets: Names of environment variables that only the run's processes are to know.
         storage: Folder for runs, datasets and results; LAUNCH_JOB_STORAGE or `./runs-store` if
             none is given.
         data_dir: Folder of the dataset's files; LAUNCH_JOB_DATA_DIR if none is given.
@@ -96,6 +102,8 @@ def launch(
         seed=seed,
         streams=streams,
         device=device,
+        precision=precision,
+        jit=jit,
         deterministic=deterministic,
         retries=retries,
         checkpoint_every=checkpoint_every,
@@ -103,6 +111,7 @@ def launch(
         wait_s=wait_s,
         name=name,
         tags=tuple(tags),
+        secrets=tuple(secrets),
         data_dir=data_dir or os.environ.get("LAUNCH_JOB_DATA_DIR"),
         label=label,
     )

@@ -18,6 +18,7 @@ from orchestrator.driver_lock import is_driven
 from orchestrator.errors import DataUnavailableError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
+from orchestrator.secrets import check_secrets
 from orchestrator.sources import SourceRequest, cache_dir
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
@@ -86,6 +87,7 @@ def prepare_request(
         UsageError: The request can't be met as it is.
         UnavailableError: The data can't be had.
     """
+    check_secrets(options.secrets)
     catalog = load_catalog()
     entry = catalog.jobs.get(job)
     named = dataset is None or isinstance(dataset, str)
@@ -176,6 +178,7 @@ def prepare_resumption(
     check_unfinished(run)
     asked = read_json(run.spec)
     spec = RunSpec.from_dict(asked.get("spec", {}), where=str(run.spec))
+    check_secrets(spec.secrets)
     if workers is not None:
         spec = dataclasses.replace(spec, workers=workers, min_workers=min_workers)
     request = Request(

@@ -23,6 +23,7 @@ from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog.discovery import find_project
 from orchestrator.cluster.address import find_dashboard
 from orchestrator.cluster.census import RUN_KEY
+from orchestrator.cluster.installation import locked_environment
 from orchestrator.cluster.jobs import JobsApi
 from orchestrator.cluster.package import Package, list_package, size_text
 from orchestrator.driver_lock import DriverLock
@@ -33,6 +34,7 @@ from orchestrator.observer import Observer
 from orchestrator.provenance import Provenance
 from orchestrator.request import Request, check_unfinished
 from orchestrator.results.report import Report
+from orchestrator.secrets import write_secrets
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage import RunFolder
@@ -52,6 +54,8 @@ class Submission:
     restart: bool = False
     #: Whether the cluster lets everybody in, and the user knows.
     insecure: bool = False
+    #: Whether the cluster installs packages for the run, instead of having them.
+    install: bool = False
 
     @classmethod
     def read(cls, run: RunFolder) -> Submission | None:
@@ -113,16 +117,19 @@ def asker(run: RunFolder) -> AskVital:
     return ask
 
 
-def submit(request: Request, observer: Observer, *, insecure: bool = False) -> Submitted:
+def submit(
+    request: Request, observer: Observer, *, insecure: bool = False, install: bool = False
+) -> Submitted:
     """Hand a run to its cluster.
 
     Args:
         request: The run; its address is that of a cluster.
         observer: Told what is sent.
         insecure: Whether a cluster is accepted that lets everybody in.
+        install: Whether the cluster is to install what the project's lock file names.
 
     Raises:
-        UsageError: The project is too large to be sent, or the run is being driven already.
+        UsageError: There is no lock file, the project is too large to be sent, or the run is being driven already.
         UnavailableError: The storage can't be written, or the cluster does not take the run.
     """
     assert request.address is not None
@@ -130,11 +137,16 @@ def submit(request: Request, observer: Observer, *, insecure: bool = False) -> S
     jobs = JobsApi(find_dashboard(request.address), insecure=insecure)
     project = find_project(Path.cwd())
     package = list_package(project) if project else None
+    environment = locked_environment(project) if install else {}
     run = request.storage.run(request.spec.run_id)
     with tempfile.TemporaryDirectory() as folder, DriverLock(run):
         archive = _write(package, Path(folder)) if package else None
         submission = Submission.next(
-            run, address=request.address, restart=request.restart, insecure=insecure
+            run,
+            address=request.address,
+            restart=request.restart,
+            insecure=insecure,
+            install=install,
         )
         is_new = not run.spec.exists()
         try:
@@ -144,7 +156,7 @@ def submit(request: Request, observer: Observer, *, insecure: bool = False) -> S
                 entrypoint(run, submission.number),
                 working_dir=archive,
                 metadata=metadata(request.spec),
-                runtime_env={},
+                runtime_env=environment,
             )
         except LaunchJobError as err:
             _take_back(run, err, is_new=is_new)
@@ -180,6 +192,7 @@ def withdraw(run: RunFolder) -> bool:
         if log.state() is not RunState.QUEUED:
             return False
         log.append("state", state=RunState.STOPPED.value)
+        write_secrets(run.secrets, ())
     # What Ray still knows of it is of no account, whether it can be reached or not.
     with contextlib.suppress(LaunchJobError):
         submission.jobs().stop(submission.job_id)
@@ -213,6 +226,7 @@ def _write_down(request: Request, run: RunFolder, submission: Submission) -> Non
     provenance = asked.get("provenance") or Provenance.collect(request.job.path).to_dict()
     write_json(run.spec, {**asked, "spec": request.spec.to_dict(), "provenance": provenance})
     write_json(run.submission, dataclasses.asdict(submission))
+    write_secrets(run.secrets, request.spec.secrets)
     run.stop_request.unlink(missing_ok=True)
     state = log.state()
     if state is not None and not state.finished:
@@ -222,6 +236,7 @@ def _write_down(request: Request, run: RunFolder, submission: Submission) -> Non
 
 def _take_back(run: RunFolder, err: LaunchJobError, *, is_new: bool) -> None:
     """Leave nothing of a new run that no cluster has taken; a resumed one goes back to rest."""
+    write_secrets(run.secrets, ())
     if is_new:
         shutil.rmtree(run.path, ignore_errors=True)
     elif EventLog(path=run.events).state() is RunState.QUEUED:

@@ -10,6 +10,7 @@ from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.errors import LaunchJobError
 
 if TYPE_CHECKING:
+    from orchestrator.cli.options import Way
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.observer import Observer
     from orchestrator.request import Request
@@ -23,9 +24,7 @@ class LeftAloneError(LaunchJobError):
     exit_code = 130
 
 
-def submit_and_follow(
-    request: Request, observer: TerminalProgress, output: str, *, insecure: bool, detach: bool
-) -> None:
+def submit_and_follow(request: Request, observer: TerminalProgress, output: str, way: Way) -> None:
     """Submit a run; then follow it, or say how to.
 
     Raises:
@@ -35,8 +34,8 @@ def submit_and_follow(
     from orchestrator.cli.run import print_result
     from orchestrator.submission import submit
 
-    submitted = submit(request, observer, insecure=insecure)
-    if detach:
+    submitted = submit(request, observer, insecure=way.insecure, install=way.install)
+    if way.detach:
         _say_where(submitted.run)
         if output == "json":
             print_json({"run_id": submitted.run.run_id, "job_id": submitted.submission.job_id})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -96,6 +97,18 @@ def standing_cluster_or_none() -> str | None:
     return standing_cluster()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How a run goes to a cluster."""
+
+    #: Whether a cluster is accepted that lets everybody in.
+    insecure: bool = False
+    #: Whether the cluster is to install what the project's lock file names.
+    install: bool = False
+    #: Whether it is left there, and not followed.
+    detach: bool = False
+
+
 #: Options of what may go to a cluster.
 cluster_options: tuple[Callable[[Any], Any], ...] = (
     click.option(
@@ -113,6 +126,11 @@ cluster_options: tuple[Callable[[Any], Any], ...] = (
         "--detach",
         is_flag=True,
         help="Submit to the cluster and don't follow.",
+    ),
+    click.option(
+        "--install",
+        is_flag=True,
+        help="Have the cluster install the project's requirements.lock for this run.",
     ),
     click.option(
         "--insecure", is_flag=True, help="Accept a cluster that lets everybody in, without a token."

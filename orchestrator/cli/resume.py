@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.options import (
+    Way,
     WorkersType,
     cluster_options,
     output_option,
@@ -35,6 +36,7 @@ def resume(
     restart: bool,
     address: str | None,
     insecure: bool,
+    install: bool,
     detach: bool,
     storage: Storage,
     verbose: bool,
@@ -63,4 +65,5 @@ def resume(
         )
     finally:
         observer.close()
-    follow(request, observer, output, insecure=insecure, detach=detach)
+    way = Way(insecure=insecure, install=install, detach=detach)
+    follow(request, observer, output, way)

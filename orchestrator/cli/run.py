@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -12,19 +12,21 @@ from orchestrator.atomic import storage_errors
 from orchestrator.catalog import Job, Parameter, load_catalog
 from orchestrator.cli.options import (
     CheckpointEveryType,
+    Way,
     WorkersType,
     cluster_options,
     output_option,
     storage_option,
 )
 from orchestrator.errors import UsageError
-from orchestrator.spec import DEFAULT_STREAMS, RunOptions
+from orchestrator.spec import DEFAULT_STREAMS, Device, Precision, RunOptions
 from orchestrator.storage import RunFolder, Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.request import Request
     from orchestrator.results.report import Report
+
 
 #: Options of every run, in the order of the help.
 _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -50,6 +52,26 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default="auto",
         show_default=True,
         help="What to compute on; auto takes GPUs if every worker can have one.",
+    ),
+    click.option(
+        "--gpus",
+        type=click.IntRange(0, 1),
+        help="GPUs of each worker: 1 is --device gpu, 0 is --device cpu.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(get_args(Precision)),
+        default="float32",
+        show_default=True,
+        help="What layers compute in; weights stay float32.",
+    ),
+    click.option("--jit", is_flag=True, help="Have XLA compile the forward and backward pass."),
+    click.option(
+        "--secret",
+        "secrets",
+        multiple=True,
+        metavar="NAME",
+        help="Environment variable that only the run's processes are to know; repeatable.",
     ),
     click.option(
         "--streams",
@@ -211,7 +233,10 @@ def _run(
     storage: Storage,
     address: str | None,
     insecure: bool,
+    install: bool,
     detach: bool,
+    device: Device,
+    gpus: int | None,
     **options: Any,
 ) -> None:
     from orchestrator.cli.progress import TerminalProgress
@@ -222,7 +247,7 @@ def _run(
     try:
         request = prepare_request(
             job,
-            RunOptions(workers=most, min_workers=least, **options),
+            RunOptions(workers=most, min_workers=least, device=_device(device, gpus), **options),
             params=params,
             dataset=dataset,
             epochs=epochs,
@@ -241,21 +266,31 @@ def _run(
         assert isinstance(request, ReadyRequest)
         print_plan(request, output)
     else:
-        follow(request, observer, output, insecure=insecure, detach=detach)
+        way = Way(insecure=insecure, install=install, detach=detach)
+        follow(request, observer, output, way)
 
 
-def follow(
-    request: Request, observer: TerminalProgress, output: str, *, insecure: bool, detach: bool
-) -> None:
+def _device(device: Device, gpus: int | None) -> Device:
+    """Return what `--device` and `--gpus` ask for together."""
+    if gpus is None:
+        return device
+    meant: Device = "gpu" if gpus else "cpu"
+    if device not in ("auto", meant):
+        raise UsageError(f"--gpus {gpus} and --device {device} are not the same.")
+    return meant
+
+
+def follow(request: Request, observer: TerminalProgress, output: str, way: Way) -> None:
     """Do a run and print how it ended."""
     if request.address is not None:
         from orchestrator.cli.follow import submit_and_follow
 
-        submit_and_follow(request, observer, output, insecure=insecure, detach=detach)
+        submit_and_follow(request, observer, output, way)
         return
-    if detach:
+    if way.detach or way.install:
+        what = "be detached" if way.detach else "have packages installed"
         raise UsageError(
-            "A run with a Ray of its own ends with its terminal: it can't be detached.",
+            f"A run with a Ray of its own, on this machine, can't {what}.",
             hint="Submit it to a cluster (--address).",
         )
     from orchestrator.launcher import run_request

@@ -23,6 +23,7 @@ from orchestrator.cluster.inspection import Inspection
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.errors import UnavailableError
 from orchestrator.place import Room
+from orchestrator.secrets import FILE, load_secrets
 from orchestrator.storage import Storage
 
 #: The group of an attempt that has just ended goes within this time.
@@ -120,7 +121,7 @@ class JoinedRay:
                 address=address,
                 log_to_driver=False,
                 configure_logging=False,
-                runtime_env={"env_vars": settings},
+                runtime_env=_runtime_env(settings),
                 job_config=JobConfig(metadata={RUN_KEY: self._run_id}),
             )
         except ConnectionError as err:
@@ -162,6 +163,17 @@ class JoinedRay:
         until = time.monotonic() + _LEAVE_S
         while any(h.owner == self._run_id for h in holdings()) and time.monotonic() < until:
             time.sleep(0.1)
+
+
+def _runtime_env(settings: Mapping[str, str]) -> dict[str, Any]:
+    """Return what each process of the run has: settings, and secrets where there are any."""
+    if FILE not in os.environ:
+        return {"env_vars": dict(settings)}
+    # Ray shows the variables to everybody; so they tell where the secrets are, and not what.
+    return {
+        "env_vars": {**settings, FILE: os.environ[FILE]},
+        "worker_process_setup_hook": f"{load_secrets.__module__}.{load_secrets.__name__}",
+    }
 
 
 def _named(nodes: Iterable[Node], unfit: Mapping[str, str]) -> Iterator[str]:

@@ -14,12 +14,13 @@ from orchestrator.atomic import write_json
 from orchestrator.catalog import Job, Training, load_declared
 from orchestrator.data.batches import StepReader, evaluation_batches
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
-from orchestrator.errors import LaunchJobError, RunFailedError
+from orchestrator.errors import LaunchJobError
 from orchestrator.log_times import keep_times
 from orchestrator.predictions import Predictions
 from orchestrator.tally import Tally
 from orchestrator.training.callbacks import News
 from orchestrator.training.checkpoint import CheckpointStore
+from orchestrator.training.device import make_strategy
 from orchestrator.training.evaluation import evaluate
 from orchestrator.training.failure import Failure, RankFailedError
 from orchestrator.training.feed import features_of
@@ -76,17 +77,17 @@ class _Worker:
     def run(self) -> None:
         """Train, evaluate, and leave the result."""
         import keras
-        import tensorflow as tf
 
         with self._phase("start"):
             _set_up_tensorflow(self.task.threads, deterministic=self._deterministic)
-            if self.task.device == "gpu":
-                _check_gpu()
             with sigterm_kept():
-                strategy = tf.distribute.MultiWorkerMirroredStrategy()
+                strategy = make_strategy(self.task.device)
+            keras.config.set_dtype_policy(self.task.spec.precision)
             keras.utils.set_random_seed(self.task.spec.seed % 2**32)
             with strategy.scope():
                 training = build_training(self.job, self.task.spec.params, self.manifest.info)
+            if self.task.spec.jit:
+                training.model.jit_compile = True
             distribute(training, strategy, self.manifest)
         self.news.send("ready")
         with self._phase("train"):
@@ -116,6 +117,11 @@ class _Worker:
                 start=store.load(self.task.checkpoint) if self.task.checkpoint else BEGINNING,
                 checkpoint_every=self.task.spec.checkpoint_every,
                 keep=self.task.spec.keep,
+                labels={
+                    "run": self.task.spec.run_id,
+                    "job": self.task.spec.job,
+                    "rank": str(self.rank),
+                },
             )
         except PausedError:
             if told_to_end():
@@ -176,18 +182,6 @@ def _set_up_tensorflow(threads: int, *, deterministic: bool) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-def _check_gpu() -> None:
-    """Refuse to compute on the CPU where a GPU was promised: TensorFlow would do so in silence.
-
-    Raises:
-        RunFailedError: TensorFlow has no GPU.
-    """
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
-        raise RunFailedError(f"TensorFlow sees no GPU on {socket.gethostname()}.")
 
 
 def _log_to(path: Path) -> None:

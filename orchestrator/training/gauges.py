@@ -1,0 +1,85 @@
+"""What Ray exports to Prometheus of each rank while it trains.
+
+They appear as `ray_launch_job_…`, with run, job and rank as labels, at the metrics port of the node
+that the rank is on.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from orchestrator.training.steps import Stepper
+
+#: Ray collects what was set every few seconds.
+_EVERY_S = 1.0
+
+#: Name of each gauge, and what it is.
+GAUGES: Mapping[str, str] = {
+    "launch_job_rows_per_s": "Rows that a rank trains on in a second.",
+    "launch_job_loss": "Mean loss of a rank's rows in this epoch so far.",
+    "launch_job_accuracy": "Part of a rank's rows that it classified rightly in this epoch so far.",
+    "launch_job_step_time_s": "Seconds of a step.",
+    "launch_job_epoch": "Epoch that is being trained, from 1.",
+}
+
+
+class Gauges(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sets the gauges of one rank.
+
+    Args:
+        stepper: Knows the step, and how many rows this rank has trained on.
+        labels: Run, job and rank.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        labels: Mapping[str, str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        from ray.util.metrics import Gauge
+
+        self._stepper = stepper
+        self._clock = clock
+        self._gauges: dict[str, Any] = {}
+        for name, description in GAUGES.items():
+            gauge = Gauge(name, description=description, tag_keys=tuple(labels))
+            gauge.set_default_tags(dict(labels))
+            self._gauges[name] = gauge
+        self._last: tuple[float, int, int] | None = None
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Set them, now and then."""
+        now, rows = self._clock(), self._stepper.rows_seen
+        done = self._stepper.epoch * self._stepper.plan.steps_per_epoch + self._stepper.step
+        if self._last is None:
+            self._last = (now, done, rows)
+        before, steps_before, rows_before = self._last
+        if now - before < _EVERY_S or done <= steps_before:
+            return
+        self._last = (now, done, rows)
+        values = {
+            "launch_job_rows_per_s": (rows - rows_before) / (now - before),
+            "launch_job_step_time_s": (now - before) / (done - steps_before),
+            "launch_job_epoch": self._stepper.epoch + 1,
+            **{f"launch_job_{name}": value for name, value in (logs or {}).items()},
+        }
+        for name, gauge in self._gauges.items():
+            if name in values:
+                gauge.set(float(values[name]))
+
+
+def gauges_of(stepper: Stepper, labels: Mapping[str, str] | None) -> list[Gauges]:
+    """Return the callback that sets a rank's gauges, if it is a worker of Ray's."""
+    ray = sys.modules.get("ray")
+    if labels is None or ray is None or not ray.is_initialized():
+        return []
+    return [Gauges(stepper, labels)]
