@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import orchestrator
 from orchestrator.atomic import storage_errors
 from orchestrator.errors import UsageError
 
@@ -31,7 +30,7 @@ def locked_environment(project: Path | None) -> dict[str, Any]:
         )
     with storage_errors(lock):
         packages = requirements(lock.read_text())
-    own = Path(orchestrator.__file__).resolve().parent
+    own = Path(__file__).resolve().parents[1]
     travels = own.is_relative_to(lock.parent.resolve())
     return {
         "uv": {"packages": packages},
