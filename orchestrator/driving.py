@@ -25,7 +25,7 @@ from orchestrator.storage import RunFolder, Storage
 from orchestrator.submission import Submission
 
 #: Packages that decide what a run computes: the cluster has the versions that were asked for.
-_DECISIVE = ("launch-job", "ray", "tensorflow", "keras")
+_DECISIVE = ("ray", "tensorflow", "keras")
 
 
 @contextlib.contextmanager
@@ -155,12 +155,11 @@ def _check_versions(asked: dict[str, str], *, installed: bool) -> None:
         UnavailableError: It is something else.
     """
     here = installed_versions()
+    decisive = _DECISIVE if installed else ("launch-job", *_DECISIVE)
     differing = [
         f"{name} {here.get(name, '(not installed)')}, not {asked[name]}"
-        for name in _DECISIVE
-        if name in asked
-        and here.get(name) != asked[name]
-        and not (installed and name == "launch-job")
+        for name in decisive
+        if name in asked and here.get(name) != asked[name]
     ]
     minor = ".".join(asked["python"].split(".")[:2])
     if not platform.python_version().startswith(f"{minor}."):

@@ -129,7 +129,8 @@ def submit(
         install: Whether the cluster is to install what the project's lock file names.
 
     Raises:
-        UsageError: There is no lock file, the project is too large to be sent, or the run is being driven already.
+        UsageError: There is no lock file, the project is too large to be sent, or the run is being
+            driven already.
         UnavailableError: The storage can't be written, or the cluster does not take the run.
     """
     assert request.address is not None
