@@ -62,19 +62,27 @@ class Gauges(keras.callbacks.Callback):  # type: ignore[misc]
         done = self._stepper.epoch * self._stepper.plan.steps_per_epoch + self._stepper.step
         if self._last is None:
             self._last = (now, done, rows)
+            return
         before, steps_before, rows_before = self._last
         if now - before < _EVERY_S or done <= steps_before:
             return
         self._last = (now, done, rows)
-        values = {
-            "launch_job_rows_per_s": (rows - rows_before) / (now - before),
-            "launch_job_step_time_s": (now - before) / (done - steps_before),
-            "launch_job_epoch": self._stepper.epoch + 1,
-            **{f"launch_job_{name}": value for name, value in (logs or {}).items()},
-        }
-        for name, gauge in self._gauges.items():
-            if name in values:
-                gauge.set(float(values[name]))
+        self._set(
+            {
+                "rows_per_s": (rows - rows_before) / (now - before),
+                "step_time_s": (now - before) / (done - steps_before),
+                **(logs or {}),
+            }
+        )
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Set the metrics of the epoch, which are those of all ranks."""
+        self._set(logs or {})
+
+    def _set(self, values: Mapping[str, float]) -> None:
+        for name, value in {**values, "epoch": self._stepper.epoch + 1}.items():
+            if gauge := self._gauges.get(f"launch_job_{name}"):
+                gauge.set(float(value))
 
 
 def gauges_of(stepper: Stepper, labels: Mapping[str, str] | None) -> list[Gauges]:
