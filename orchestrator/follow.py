@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from orchestrator.driver_lock import is_driven
+from orchestrator.driver_lock import DriverLock, is_driven
 from orchestrator.errors import (
     LaunchJobError,
     RunFailedError,
@@ -17,7 +17,7 @@ from orchestrator.errors import (
     UnavailableError,
     UsageError,
 )
-from orchestrator.events import Event, EventTail
+from orchestrator.events import Event, EventLog, EventTail
 from orchestrator.observer import Observer
 from orchestrator.results.report import Report
 from orchestrator.states import RunState
@@ -162,6 +162,8 @@ class Follower:
             self._alone_since = None
             return None
         if vital is Vital.GONE:
+            if EventLog(path=self.run.events).state() is RunState.QUEUED:
+                return self._never_begun(words)
             return RunFailedError(
                 f"The driver of run {self.run.run_id} has ended without a last word.",
                 hint=f"`launch-job resume {self.run.run_id}` goes on.",
@@ -173,6 +175,19 @@ class Follower:
             f"Nobody drives run {self.run.run_id}, and its cluster does not answer.",
             hint=f"`launch-job resume {self.run.run_id}` goes on, there or on another cluster.",
         )
+
+    def _never_begun(self, words: tuple[str, ...]) -> LaunchJobError | None:
+        """Record, for the driver that never came, that the run failed, and return why."""
+        error = UnavailableError(
+            f"The cluster could not begin run {self.run.run_id}. It said last:", details=words
+        )
+        log = EventLog(path=self.run.events)
+        with DriverLock(self.run):
+            if log.state() is not RunState.QUEUED:
+                return None
+            account = {"message": error.message, "lines": list(words), "exit_code": 3}
+            log.append("state", state=RunState.FAILED.value, error=account)
+        return error
 
 
 def _newest_stretch(events: list[Event]) -> list[Event]:

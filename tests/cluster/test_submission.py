@@ -59,14 +59,11 @@ class Client:
         self.open.touch()
 
     def start(self, *arguments, **environment):
+        named = {"LAUNCH_JOB_STORAGE": str(self.storage.path), "RAY_ADDRESS": self.cluster.url}
         return subprocess.Popen(
             [sys.executable, "-m", "orchestrator", *map(str, arguments)],
             cwd=self.folder,
-            env=self.cluster.environment(
-                LAUNCH_JOB_STORAGE=str(self.storage.path),
-                RAY_ADDRESS=self.cluster.url,
-                **environment,
-            ),
+            env=self.cluster.environment(**named, **environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -195,7 +192,7 @@ def test_second_run_waits_as_a_whole_and_says_for_whom(client, first):
     assert not client.storage.run(first_id).secrets.exists()
     # A job that Ray let begin after its stop has found that it isn't wanted.
     assert client.state(stopped) == "STOPPED"
-    printed, said = client.run("resume", stopped)
+    printed, _ = client.run("resume", stopped)
     assert "of 360 test rows right" in printed
     submitted = json.loads(client.storage.run(stopped).submission.read_text())
     assert submitted["job_id"] == f"{stopped}.2"
@@ -220,19 +217,17 @@ def test_removed_run_stays_away(client, first):
 
 
 def test_failure_before_the_driver_begins_is_the_follower_s_too(client):
-    printed, said = client.run("gated", "--gate", client.open, "--dataset", "gone.csv", code=2)
+    _, said = client.run("gated", "--gate", client.open, "--dataset", "gone.csv", code=2)
     assert "gone.csv" in said
     assert client.json("ls")[0]["state"] == "FAILED"
 
 
-def test_storage_that_the_head_does_not_see_is_named(client, tmp_path):
-    # The head can't write below its own process's entry in /proc, nor read what is there.
-    unseen = tmp_path / "unseen"
-    unseen.mkdir()
-    _, said = client.run(
-        "gated", "--gate", client.open, "--storage", f"/proc/self/cwd/{unseen.name}", code=3
-    )
-    assert "storage" in said
+def test_storage_that_the_head_does_not_see_is_named(client):
+    # A path that is another folder for each process.
+    unseen = "/proc/self/cwd/unseen"
+    _, said = client.run("gated", "--gate", client.open, "--storage", unseen, code=3)
+    assert f"in {unseen}: it does not share that storage" in said
+    assert client.json("ls", "--storage", unseen)[0]["state"] == "FAILED"
 
 
 @pytest.mark.parametrize("token", ["", "wrong" * 8])
