@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "rm": ("rm", "rm", "Remove runs; what came out of them stays in the tables."),
     "cluster": ("cluster", "cluster", "Bring a cluster of machines up and down."),
     "dashboard": ("dashboard", "dashboard", "Print or open the Ray dashboard of a cluster."),
+    "doctor": ("doctor", "doctor", "Look at what runs need, here and on a cluster."),
     "ls": ("ls", "ls", "List runs, newest first."),
     "status": ("status", "status", "Show the whole record of a run."),
     "report": ("report", "report", "Show what came out of a run."),

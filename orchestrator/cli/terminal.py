@@ -50,6 +50,10 @@ STATE_STYLES: Mapping[str, str] = {
     "FAILED": "red",
     "STOPPED": "yellow",
     "LOST": "magenta",
+    # And of a doctor's findings.
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "red",
 }
 
 
