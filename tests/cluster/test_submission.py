@@ -28,7 +28,7 @@ from orchestrator import Training, job
 
 
 @job(dataset="digits", epochs=2, batch_size=64)
-def gated(gate: str, digest: str = ""):
+def gated(gate: str = "", digest: str = ""):
     import keras
 
     if digest:
@@ -118,6 +118,7 @@ def first(client):
             lines.append(line)
             if line.startswith("Starting workers"):
                 break
+        assert client.storage.run_ids(), "".join(lines)
         (run_id,) = client.storage.run_ids()
         events = client.storage.run(run_id).events
         until(lambda: '"first_step"' in events.read_text())

@@ -212,7 +212,8 @@ class Hosts:
         _sh("ip", "netns", "add", self.switch)
         _sh("ip", "-n", self.switch, "link", "add", "br0", "type", "bridge")
         _sh("ip", "-n", self.switch, "addr", "add", "10.77.0.1/24", "dev", "br0")
-        _sh("ip", "-n", self.switch, "link", "set", "br0", "up")
+        for link in ("br0", "lo"):
+            _sh("ip", "-n", self.switch, "link", "set", link, "up")
         return self
 
     def add(self) -> Host:
