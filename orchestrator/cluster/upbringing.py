@@ -7,6 +7,7 @@ is up, and Ray may go on running on one that was taken down. So what it says is 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -51,9 +52,10 @@ def bring_up(
         The cluster, and its nodes.
 
     Raises:
-        UsageError: There are no certificates for it.
+        UsageError: There are no certificates for it, or its dashboard would be open to all.
         UnavailableError: Ray's launcher failed, or a machine has not joined.
     """
+    _check_closed(file)
     token = ensure_token()
     certificates = _certificates(file) if tls else None
     config = mended(file, token=token, tls=certificates)
@@ -112,6 +114,17 @@ def _end_left(
             f"Whether Ray has ended on {', '.join(silent)} is not known: no answer over ssh.",
             hint="Once they can be reached, `launch-job cluster down` again.",
         ) from failed
+
+
+def _check_closed(file: ClusterFile) -> None:
+    """Refuse a dashboard that the whole network would reach: the head's loopback is enough."""
+    commands = " ".join(map(str, file.config.get("head_start_ray_commands") or ()))
+    found = re.search(r"--dashboard-host[= ](\S+)", commands)
+    if found and found[1] not in ("127.0.0.1", "localhost", "::1"):
+        raise UsageError(
+            f"{file.path}: head_start_ray_commands opens the dashboard to others ({found[0]}).",
+            hint="Write --dashboard-host=127.0.0.1; `launch-job dashboard` reaches it over ssh.",
+        )
 
 
 def _certificates(file: ClusterFile) -> Certificates:
