@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
+from orchestrator.training.gauge_names import GAUGES
+
 DASHBOARD = Path(__file__).resolve().parents[1] / "docs" / "grafana.json"
 
 
 def test_each_exported_metric_has_a_panel():
-    from orchestrator.training.gauges import GAUGES
-
     panels = json.loads(DASHBOARD.read_text())["panels"]
     shown = [target["expr"] for panel in panels for target in panel["targets"]]
     # Ray puts its name before that of each metric.
