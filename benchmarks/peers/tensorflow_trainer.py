@@ -66,9 +66,11 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--as-job", action="store_true", help="this is a job of a cluster")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        keep_token_in(Path(home))
+        if not arguments.as_job:
+            keep_token_in(Path(home))
         fit(arguments, storage=home)
 
 

@@ -6,6 +6,7 @@ its line: Ray would print the whole schema, or find out in the middle of bringin
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,12 +119,19 @@ _Place = tuple[str | int, ...]
 def _problems(config: Any) -> Iterator[tuple[_Place, str]]:
     """Yield what is wrong: Ray's schema first, then what Ray finds out later or not at all."""
     import jsonschema
-    import ray.autoscaler
 
-    schema = json.loads((Path(ray.autoscaler.__path__[0]) / "ray-schema.json").read_text())
+    schema = json.loads((_ray_folder() / "autoscaler" / "ray-schema.json").read_text())
     for err in jsonschema.Draft7Validator(schema).iter_errors(config):
         yield _told(err)
     yield from _local_problems(config)
+
+
+def _ray_folder() -> Path:
+    """Return where Ray is installed. Importing it would have it settle on showing no token yet."""
+    spec = importlib.util.find_spec("ray")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
 
 
 def _told(err: Any) -> tuple[_Place, str]:
