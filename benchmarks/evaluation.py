@@ -37,7 +37,7 @@ def main() -> int:
     }
     told = take_turns(contestants, rounds, warm_up=False)
     values = {who: [run["evaluate_s"] for run in told[who]] for who in (KERAS, BEST)}
-    values[OURS] = [run["phases"]["evaluate"] for run in told[OURS]]
+    values[OURS] = [run["phases"]["evaluation"] for run in told[OURS]]
     return report(QUESTION, values)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -31,6 +30,7 @@ from orchestrator.states import RunState
 from orchestrator.storage import AttemptFolder, RunFolder, Storage
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
+from orchestrator.timeline import Phase, TimeLine, at, phase, take_noted
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
 from orchestrator.training.diagnosis import diagnose
@@ -60,7 +60,9 @@ class Driver:
     observer: Observer
     #: Whether to start anew if the run has checkpoints and none of them is whole.
     restart: bool = False
-    _phases: dict[str, float] = field(default_factory=dict)
+    #: When the command was given, in seconds since 1970.
+    began_s: float = field(default_factory=time.time)
+    _phases: set[Phase] = field(default_factory=set)
     _fields: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> Report:
@@ -116,6 +118,7 @@ class Driver:
             self._resume(provenance)
         write_json(self.folder.spec, self._request)
         self._enter(RunState.QUEUED)
+        self._log_noted()
 
     def _resume(self, now: Provenance) -> None:
         """Write down that the run goes on, and what has changed since it began."""
@@ -135,7 +138,7 @@ class Driver:
 
     def _prepare(self) -> PreparedDataset:
         self._enter(RunState.PREPARING)
-        with self._phase("prepare"):
+        with phase("data"):
             prepared = self._shards()
         mark = prepared.manifest.fingerprint
         if self._request.setdefault("dataset_fingerprint", mark) != mark:
@@ -176,12 +179,12 @@ class Driver:
         self.place.each(function, portions, tell)
 
     def _train(self, prepared: PreparedDataset) -> list[WorkerResult]:
-        with self._phase("start"):
-            self.place.start()
+        self.place.start()
         if self.place.dashboard:
             self.observer.dashboard(self.place.dashboard)
         device = self._choose_device()
         self._enter(RunState.RUNNING)
+        self._log_noted()
         supervisor = Supervisor(
             spec=self.spec,
             folder=self.folder,
@@ -199,8 +202,6 @@ class Driver:
             results = supervisor.run()
         finally:
             self._fields["workers"] = supervisor.workers or self.spec.workers
-        for phase, seconds in results[0].phases.items():
-            self._phases[phase] = self._phases.get(phase, 0.0) + seconds
         for entry in results[0].history:
             self._log_epoch(entry, datetime.now(UTC))
         return results
@@ -261,8 +262,10 @@ class Driver:
 
     def _finish(self, state: RunState, *, error: dict[str, Any] | None = None) -> Report:
         """Write the report, then the tables, then the state: the last says that all is there."""
+        self._log_noted()
         now = datetime.now(UTC)
         events = self._log.read()
+        line = TimeLine.of(events)
         report = Report(
             **{
                 "dataset_fingerprint": "",
@@ -276,14 +279,17 @@ class Driver:
                     for e in events
                     if e.event in ("restart", "resume")
                 ),
-                "phases": self._phases,
+                "phases": line.totals(),
+                "timeline": tuple(line.to_list()),
                 "started_at": events[0].time.isoformat(),
                 "finished_at": now.isoformat(),
                 "wall_s": active_seconds(events, now),
             }
         )
-        report.write(self.folder)
-        ResultsStore(storage=self.storage).record(report, running_metrics(self.folder))
+        with phase("record"):
+            report.write(self.folder)
+            ResultsStore(storage=self.storage).record(report, running_metrics(self.folder))
+        self._log_noted()
         self._enter(state)
         return report
 
@@ -296,6 +302,9 @@ class Driver:
     def _hear(self, update: Update) -> None:
         """Write news down and pass it on; an epoch that was told before is no news."""
         at = datetime.fromtimestamp(update.time_s, UTC)
+        if update.phase is not None:
+            self._log_phases([update.phase])
+            return
         if update.kind == "epoch":
             if not self._log_epoch(update.metrics, at, step=update.step):
                 return
@@ -312,17 +321,24 @@ class Driver:
         self._log.append("epoch", at=at, **{"step": step, **entry})
         return True
 
+    def _log_noted(self) -> None:
+        """Write down the phases that this process has gone through."""
+        self._log_phases(take_noted())
+
+    def _log_phases(self, phases: Iterable[Phase]) -> None:
+        """Write phases down, each once: a worker of a later attempt inherits the same ones again.
+
+        What was over before the run began is none of its own, such as the import of a fork server
+        that was there.
+        """
+        for one in phases:
+            if one not in self._phases and one.ended_s > self.began_s:
+                self._phases.add(one)
+                self._log.append("phase", at=at(one.ended_s), **one.to_details())
+
     def _enter(self, state: RunState) -> None:
         self._log.append("state", state=state.value)
         self.observer.entered(state)
-
-    @contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._phases[name] = time.perf_counter() - began
 
 
 def _entry(event: Event) -> dict[str, Any]:

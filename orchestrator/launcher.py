@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from orchestrator.observer import Observer
 from orchestrator.request import Request, check_unfinished, prepare_request
 from orchestrator.spec import DEFAULT_STREAMS, Device, RunOptions, RunSpec
 from orchestrator.storage import RunFolder, Storage
+from orchestrator.timeline import note, phase, take_noted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,6 +91,7 @@ def launch(
         RunFailedError: The run failed.
         StoppedError: It was interrupted.
     """
+    began_s = time.time()
     watcher = observer or Observer()
     options = RunOptions(
         workers=workers,
@@ -117,30 +120,43 @@ def launch(
         address=address,
         observer=watcher,
     )
-    return run_request(request, watcher)
+    return run_request(request, watcher, began_s=began_s)
 
 
-def run_request(request: Request, observer: Observer) -> Report:
+def run_request(request: Request, observer: Observer, *, began_s: float) -> Report:
     """Run a request where it is to run.
+
+    Args:
+        request: The request.
+        observer: Told what happens.
+        began_s: When the command was given, in seconds since 1970.
 
     Raises:
         LaunchJobError: As `launch` does.
     """
+    take_noted()  # What this process did before is none of this run's.
+    note("command", began_s)
     request.storage.check_writable()
     folder = request.storage.run(request.spec.run_id)
     with DriverLock(folder), Interrupts() as interrupts:
         # Another driver may have brought it to its end since the request was made.
         check_unfinished(folder)
         try:
-            return _drive(request, folder, interrupts, observer)
+            return _drive(request, folder, interrupts, observer, began_s=began_s)
         except KeyboardInterrupt as err:
             raise StoppedError("Stopped.") from err
 
 
 def _drive(
-    request: Request, folder: RunFolder, interrupts: Interrupts, observer: Observer
+    request: Request,
+    folder: RunFolder,
+    interrupts: Interrupts,
+    observer: Observer,
+    *,
+    began_s: float,
 ) -> Report:
-    from orchestrator.driver import Driver
+    with phase("imports"):
+        from orchestrator.driver import Driver
 
     spec, plan = request.spec, request.plan
     if request.address is None:
@@ -158,6 +174,7 @@ def _drive(
             interrupts=interrupts,
             observer=observer,
             restart=request.restart,
+            began_s=began_s,
         ).run()
 
 

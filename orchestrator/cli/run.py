@@ -243,10 +243,11 @@ def follow(request: Request, observer: TerminalProgress, output: str) -> None:
     from orchestrator.cli.report import print_ending
     from orchestrator.cli.terminal import print_json
     from orchestrator.launcher import run_request
+    from orchestrator.timeline import process_began_s
 
     try:
         with _stdout_for_data(request.storage.run(request.spec.run_id)):
-            report = run_request(request, observer)
+            report = run_request(request, observer, began_s=process_began_s())
     finally:
         observer.close()
     if output == "json":

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from orchestrator.data.manifest import ROW_COLUMN, Manifest
 from orchestrator.errors import LaunchJobError, RunFailedError
 from orchestrator.predictions import Predictions
 from orchestrator.tally import Tally
+from orchestrator.timeline import note, phase
 from orchestrator.training.callbacks import News
 from orchestrator.training.checkpoint import CheckpointStore
 from orchestrator.training.evaluation import evaluate
@@ -43,6 +42,7 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
     """
     _log_to(task.run.rank_log(rank))
     print(introduction(rank), flush=True)
+    note("placement", task.asked_s)
     try:
         _Worker(task, rank, workers).run()
     except PausedError:
@@ -68,14 +68,13 @@ class _Worker:
         self.job = load_declared(task.job, Job)
         self.manifest = Manifest.read(task.dataset)
         self.news = News(task.monitor if rank == 0 else None)
-        self.phases: dict[str, float] = {}
 
     def run(self) -> None:
         """Train, evaluate, and leave the result."""
         import keras
         import tensorflow as tf
 
-        with self._phase("start"):
+        with phase("model"):
             _set_up_tensorflow(self.task.threads, deterministic=self._deterministic)
             if self.task.device == "gpu":
                 _check_gpu()
@@ -86,17 +85,17 @@ class _Worker:
                 training = build_training(self.job, self.task.spec.params, self.manifest.info)
             distribute(training, strategy, self.manifest)
         self.news.send("ready")
-        with self._phase("train"):
-            trained = self._train(training, strategy)
+        self.news.send_phases()
+        trained = self._train(training, strategy)
         self.news.send("evaluating", epoch=self.task.spec.epochs)
-        with self._phase("evaluate"):
+        with phase("evaluation"):
             tallies, predictions = self._evaluate(training)
+        self.news.send_phases()
         WorkerResult(
             rank=self.rank,
             steps=trained.steps,
             rows_seen=trained.rows_seen,
             history=trained.history,
-            phases=self.phases,
             tallies=tallies,
             predictions=predictions,
         ).write(self.task.attempt)
@@ -149,12 +148,6 @@ class _Worker:
             )
         )
         return evaluate(twin, batches, len(self.manifest.classes), one_hot=training.one_hot)
-
-    @contextlib.contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.phases[name] = time.perf_counter() - began
 
 
 def _set_up_tensorflow(threads: int, *, deterministic: bool) -> None:
