@@ -82,7 +82,7 @@ class WorkerResult:
     def write(self, attempt: AttemptFolder) -> None:
         """Write it to the attempt's folder; the last file says that all is there."""
         self.predictions.write(attempt.predictions(self.rank))
-        same = ("rank", "steps", "rows_seen", "history", "phases")
+        same = ("rank", "steps", "rows_seen", "history")
         tallies = {str(stream): tally.to_dict() for stream, tally in self.tallies.items()}
         values = {**{key: getattr(self, key) for key in same}, "tallies": tallies}
         write_json(attempt.result(self.rank), values)
