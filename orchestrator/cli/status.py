@@ -10,9 +10,11 @@ import click
 from orchestrator.cli.options import output_option, run_argument, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import STATE_STYLES, ago, duration, output, percent, print_json
+from orchestrator.cli.timeline import print_timeline
 from orchestrator.events import Event
 from orchestrator.results.record import RunRecord
 from orchestrator.storage import Storage
+from orchestrator.timeline import TimeLine
 
 #: Options of a run that are shown in lines of their own, or say nothing about it.
 _SHOWN_ELSEWHERE = {"run_id", "job", "params", "dataset", "workers", "name", "tags", "notes"}
@@ -23,13 +25,21 @@ _DIFF_LINES = 12
 
 @click.command(
     epilog="\b\nExamples:\n  launch-job status latest\n  launch-job status 4f2a1c -o json"
+    "\n  launch-job status latest --timeline"
 )
 @run_argument
+@click.option(
+    "--timeline", is_flag=True, help="Show where the time went: each phase, from the command on."
+)
 @storage_option
 @output_option
-def status(run: str, storage: Storage, output: str) -> None:
+def status(run: str, timeline: bool, storage: Storage, output: str) -> None:
     """Show the whole record of RUN: what was asked, of which code and data, and what happened."""
     record = RunRecord.read(storage.find_run(run))
+    if timeline:
+        line = TimeLine.of(record.events)
+        print_json(line.to_list()) if output == "json" else print_timeline(line)
+        return
     if output == "json":
         print_json(record.to_dict())
         return
@@ -89,7 +99,8 @@ def _show_events(record: RunRecord) -> None:
     _section("Events")
     print_table(
         ("WHEN", ">AFTER", "EVENT", "WHAT"),
-        [_event_row(event, record.events[0]) for event in record.events],
+        # Phases have a view of their own: --timeline.
+        [_event_row(e, record.events[0]) for e in record.events if e.event != "phase"],
         empty="There are none: the launcher died at once.",
     )
 
