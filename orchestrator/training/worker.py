@@ -88,8 +88,7 @@ class _Worker:
         self.news.send_phases()
         trained = self._train(training, strategy)
         self.news.send("evaluating", epoch=self.task.spec.epochs)
-        with phase("evaluation"):
-            tallies, predictions = self._evaluate(training)
+        tallies, predictions = self._evaluate(training)
         self.news.send_phases()
         WorkerResult(
             rank=self.rank,
@@ -134,12 +133,9 @@ class _Worker:
 
     def _evaluate(self, training: Training) -> tuple[dict[int, Tally], Predictions]:
         """Count this worker's test rows with a plain copy of the model; rank 0 keeps the copy."""
-        weights = training.model.get_weights()
-        twin = plain_twin(self.job, self.task.spec.params, self.manifest, weights)
-        if self.rank == 0:
-            unfinished = self.task.run.path / f".{self.task.run.model.name}"
-            twin.save(unfinished)
-            os.replace(unfinished, self.task.run.model)
+        with phase("copy of the model"):
+            weights = training.model.get_weights()
+            twin = plain_twin(self.job, self.task.spec.params, self.manifest, weights)
         label = self.manifest.label.name
         batches = (
             (stream, features_of(self.manifest, rows), rows[label], rows[ROW_COLUMN])
@@ -147,7 +143,14 @@ class _Worker:
                 self.task.dataset, self.manifest, worker=self.rank, workers=self.workers
             )
         )
-        return evaluate(twin, batches, len(self.manifest.classes), one_hot=training.one_hot)
+        with phase("evaluation"):
+            told = evaluate(twin, batches, len(self.manifest.classes), one_hot=training.one_hot)
+        if self.rank == 0:
+            with phase("saving"):
+                unfinished = self.task.run.path / f".{self.task.run.model.name}"
+                twin.save(unfinished)
+                os.replace(unfinished, self.task.run.model)
+        return told
 
 
 def _set_up_tensorflow(threads: int, *, deterministic: bool) -> None:
