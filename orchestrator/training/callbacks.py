@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from orchestrator import timeline
+from orchestrator.errors import RunFailedError
 from orchestrator.training.callback_state import (
     read_callbacks,
     settle_callbacks,
@@ -110,7 +111,18 @@ class Position(keras.callbacks.Callback):  # type: ignore[misc]
         self._news.send("step", metrics=dict(logs or {}), **place)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Keep the metrics of the epoch, which are those of all workers."""
+        """Keep the metrics of the epoch, which are those of all workers.
+
+        Raises:
+            RunFailedError: The epoch is not over: a callback has ended training too early.
+        """
+        step, steps = self._stepper.step, self._stepper.plan.steps_per_epoch
+        if step < steps:
+            raise RunFailedError(
+                f"A callback ended training in the middle of epoch {epoch + 1}, after step {step} "
+                f"of {steps}.",
+                hint="Set stop_training in on_epoch_end, where all workers see the same metrics.",
+            )
         seconds = self.epoch_seconds
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         rows_per_s = self._stepper.plan.rows / seconds
