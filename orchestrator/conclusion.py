@@ -1,4 +1,4 @@
-"""How a run's end is written down: the report, then the tables, then the state."""
+"""How a run's end is written down."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from orchestrator.results.tables import ResultsStore
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage import Storage
+from orchestrator.timeline import TimeLine, phase
 from orchestrator.training.diagnosis import diagnose
 from orchestrator.training.failure import Failure
 from orchestrator.training.group import WorkersFailedError
 
 
-def conclude(
+def write_report(
     spec: RunSpec,
     storage: Storage,
     state: RunState,
     *,
     fields: Mapping[str, Any],
-    phases: Mapping[str, float],
     error: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Write the report, then the tables, then the state: the last says that all is there.
+    """Write the report, then the tables; the state comes after, and says that all is there.
 
     Args:
         spec: What was asked for.
         storage: Where the run is.
         state: How it ended.
         fields: What came out, as fields of the report.
-        phases: Seconds of each phase.
         error: Why it did not succeed (`describe_error`).
 
     Raises:
@@ -43,8 +42,8 @@ def conclude(
     """
     now = datetime.now(UTC)
     folder = storage.run(spec.run_id)
-    log = EventLog(path=folder.events)
-    events = log.read()
+    events = EventLog(path=folder.events).read()
+    line = TimeLine.of(events)
     report = Report(
         **{
             "dataset_fingerprint": "",
@@ -58,16 +57,16 @@ def conclude(
                 for e in events
                 if e.event in ("restart", "resume")
             ),
-            "phases": phases,
+            "phases": line.totals(),
+            "timeline": tuple(line.to_list()),
             "started_at": events[0].time.isoformat(),
             "finished_at": now.isoformat(),
             "wall_s": active_seconds(events, now),
         }
     )
-    report.write(folder)
-    ResultsStore(storage=storage).record(report, running_metrics(folder))
-    details: dict[str, Any] = {"error": error} if error else {}
-    log.append("state", state=state.value, **details)
+    with phase("record"):
+        report.write(folder)
+        ResultsStore(storage=storage).record(report, running_metrics(folder))
     return report
 
 

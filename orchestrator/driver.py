@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog.definition import Job
-from orchestrator.conclusion import conclude, describe_error
+from orchestrator.conclusion import describe_error, write_report
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.portion import Portion
@@ -31,6 +30,7 @@ from orchestrator.states import RunState
 from orchestrator.storage import AttemptFolder, RunFolder, Storage
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
+from orchestrator.timeline import Phase, at, phase, take_noted
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
 from orchestrator.training.monitor import Update
@@ -59,10 +59,12 @@ class Driver:
     observer: Observer
     #: Whether to start anew if the run has checkpoints and none of them is whole.
     restart: bool = False
+    #: When the command was given, in seconds since 1970.
+    began_s: float = field(default_factory=time.time)
     #: Whether whoever submitted the run has written it down, and that it is queued.
     queued: bool = False
     _request: dict[str, Any] = field(default_factory=dict)
-    _phases: dict[str, float] = field(default_factory=dict)
+    _phases: set[Phase] = field(default_factory=set)
     _fields: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> Report:
@@ -124,6 +126,7 @@ class Driver:
         if not self.queued:
             self.folder.stop_request.unlink(missing_ok=True)
             self._enter(RunState.QUEUED)
+        self._log_noted()
 
     def _resume(self, now: Provenance) -> None:
         """Write down that the run goes on, and what has changed since it began."""
@@ -143,7 +146,7 @@ class Driver:
 
     def _prepare(self) -> PreparedDataset:
         self._enter(RunState.PREPARING)
-        with self._phase("prepare"):
+        with phase("data"):
             prepared = self._shards()
         mark = prepared.manifest.fingerprint
         if self._request.setdefault("dataset_fingerprint", mark) != mark:
@@ -184,12 +187,12 @@ class Driver:
         self.place.each(function, portions, tell)
 
     def _train(self, prepared: PreparedDataset) -> list[WorkerResult]:
-        with self._phase("start"):
-            self.place.start()
+        self.place.start()
         if self.place.dashboard:
             self.observer.dashboard(self.place.dashboard)
         device = self._choose_device()
         self._enter(RunState.RUNNING)
+        self._log_noted()
         supervisor = Supervisor(
             spec=self.spec,
             folder=self.folder,
@@ -207,8 +210,6 @@ class Driver:
             results = supervisor.run()
         finally:
             self._fields["workers"] = supervisor.workers or self.spec.workers
-        for phase, seconds in results[0].phases.items():
-            self._phases[phase] = self._phases.get(phase, 0.0) + seconds
         for entry in results[0].history:
             self._log_epoch(entry, datetime.now(UTC))
         return results
@@ -268,10 +269,10 @@ class Driver:
         }
 
     def _finish(self, state: RunState, *, error: dict[str, Any] | None = None) -> Report:
-        report = conclude(
-            self.spec, self.storage, state, fields=self._fields, phases=self._phases, error=error
-        )
-        self.observer.entered(state)
+        self._log_noted()
+        report = write_report(self.spec, self.storage, state, fields=self._fields, error=error)
+        self._log_noted()
+        self._enter(state, **({"error": error} if error else {}))
         return report
 
     def _done_so_far(self) -> str:
@@ -283,6 +284,9 @@ class Driver:
     def _hear(self, update: Update) -> None:
         """Write news down and pass it on; an epoch that was told before is no news."""
         at = datetime.fromtimestamp(update.time_s, UTC)
+        if update.phase is not None:
+            self._log_phases([update.phase])
+            return
         if update.kind == "epoch":
             if not self._log_epoch(update.metrics, at, step=update.step):
                 return
@@ -299,14 +303,21 @@ class Driver:
         self._log.append("epoch", at=at, **{"step": step, **entry})
         return True
 
-    def _enter(self, state: RunState) -> None:
-        self._log.append("state", state=state.value)
-        self.observer.entered(state)
+    def _log_noted(self) -> None:
+        """Write down the phases that this process has gone through."""
+        self._log_phases(take_noted())
 
-    @contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._phases[name] = time.perf_counter() - began
+    def _log_phases(self, phases: Iterable[Phase]) -> None:
+        """Write phases down, each once: a worker of a later attempt inherits the same ones again.
+
+        What was over before the run began is none of its own, such as the import of a fork server
+        that was there.
+        """
+        for one in phases:
+            if one not in self._phases and one.ended_s > self.began_s:
+                self._phases.add(one)
+                self._log.append("phase", at=at(one.ended_s), **one.to_details())
+
+    def _enter(self, state: RunState, **details: Any) -> None:
+        self._log.append("state", state=state.value, **details)
+        self.observer.entered(state)

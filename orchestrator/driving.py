@@ -6,6 +6,7 @@ import contextlib
 import platform
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 from orchestrator.atomic import read_json
 from orchestrator.catalog import load_catalog
@@ -23,6 +24,7 @@ from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage import RunFolder, Storage
 from orchestrator.submission import Submission
+from orchestrator.timeline import note, phase
 
 #: Packages that decide what a run computes: the cluster has the versions that were asked for.
 _DECISIVE = ("ray", "tensorflow", "keras")
@@ -49,6 +51,7 @@ def drive(
     interrupts: Interrupts,
     observer: Observer,
     *,
+    began_s: float,
     queued: bool = False,
 ) -> Report:
     """Drive a run that this process holds, at a place that is entered.
@@ -58,13 +61,15 @@ def drive(
         place: Where its workers run.
         interrupts: Signals of this process.
         observer: Told what happens.
+        began_s: When the command was given, in seconds since 1970.
         queued: Whether whoever submitted it has written it down.
 
     Raises:
         LaunchJobError: As `Driver.run` does.
     """
-    from orchestrator.broadcast import Audience, Broadcast
-    from orchestrator.driver import Driver
+    with phase("imports"):
+        from orchestrator.broadcast import Audience, Broadcast
+        from orchestrator.driver import Driver
 
     folder = request.storage.run(request.spec.run_id)
     return Driver(
@@ -77,6 +82,7 @@ def drive(
         interrupts=interrupts,
         observer=Audience(observer, Broadcast(folder)),
         restart=request.restart,
+        began_s=began_s,
         queued=queued,
     ).run()
 
@@ -127,6 +133,7 @@ def _drive_queued(
 ) -> None:
     from orchestrator.cluster.joined import JoinedRay
 
+    note("submit", submission.began_s)
     asked = read_json(folder.spec)
     spec = RunSpec.from_dict(asked["spec"], where=str(folder.spec))
     if submission.number == 1:
@@ -140,7 +147,7 @@ def _drive_queued(
     ready = find_data_again(request, observer=observer)
     joined = JoinedRay("auto", storage=storage, run_id=spec.run_id, files=[request.job.path])
     with joined as place:
-        drive(ready, place, interrupts, observer, queued=True)
+        drive(ready, place, interrupts, observer, began_s=submission.began_s, queued=True)
 
 
 def _check_versions(asked: dict[str, str], *, installed: bool) -> None:
@@ -173,17 +180,14 @@ def _check_versions(asked: dict[str, str], *, installed: bool) -> None:
 
 def _refuse(storage: Storage, folder: RunFolder, err: BaseException) -> None:
     """Record that a run ended before its driver could begin."""
-    from orchestrator.conclusion import conclude, describe_error
+    from orchestrator.conclusion import describe_error, write_report
 
     spec = RunSpec.from_dict(read_json(folder.spec)["spec"], where=str(folder.spec))
     error = describe_error(err) if isinstance(err, Exception) else None
+    state = RunState.FAILED if error else RunState.STOPPED
+    fields = {"device": spec.device, "versions": installed_versions()}
+    details: dict[str, Any] = {"error": error} if error else {}
     # Whatever keeps it from being recorded is less than what is on its way.
     with contextlib.suppress(LaunchJobError):
-        conclude(
-            spec,
-            storage,
-            RunState.FAILED if error else RunState.STOPPED,
-            fields={"device": spec.device, "versions": installed_versions()},
-            phases={},
-            error=error,
-        )
+        write_report(spec, storage, state, fields=fields, error=error)
+        EventLog(path=folder.events).append("state", state=state.value, **details)

@@ -146,7 +146,7 @@ def active_seconds(events: Sequence[Event], now: datetime) -> float:
             began = event.time
         # What follows a driver's death is not its work.
         if event.details.get("state") != RunState.LOST and event.event != "resume":
-            last = event.time
+            last = event.time if last is None else max(last, event.time)
     return total + (now - began).total_seconds() if began else total
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from orchestrator.observer import Observer
 from orchestrator.request import ReadyRequest, Request, check_unfinished, prepare_request
 from orchestrator.spec import DEFAULT_STREAMS, Device, Precision, RunOptions, RunSpec
 from orchestrator.storage import RunFolder, Storage
+from orchestrator.timeline import note, take_noted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,6 +97,7 @@ def launch(
         RunFailedError: The run failed.
         StoppedError: It was interrupted.
     """
+    began_s = time.time()
     watcher = observer or Observer()
     options = RunOptions(
         workers=workers,
@@ -126,7 +129,7 @@ def launch(
         address=_cluster(address),
         observer=watcher,
     )
-    return run_request(request, watcher, insecure=insecure)
+    return run_request(request, watcher, began_s=began_s, insecure=insecure)
 
 
 def _cluster(address: str | None) -> str | None:
@@ -137,12 +140,15 @@ def _cluster(address: str | None) -> str | None:
     return None if address == LOCAL else address
 
 
-def run_request(request: Request, observer: Observer, *, insecure: bool = False) -> Report:
+def run_request(
+    request: Request, observer: Observer, *, began_s: float, insecure: bool = False
+) -> Report:
     """Run a request where it is to run, and wait for its end.
 
     Args:
-        request: The run.
+        request: The request.
         observer: Told what happens.
+        began_s: When the command was given, in seconds since 1970.
         insecure: Whether a cluster is accepted that lets everybody in.
 
     Raises:
@@ -151,8 +157,11 @@ def run_request(request: Request, observer: Observer, *, insecure: bool = False)
     if request.address is not None:
         from orchestrator.submission import submit
 
-        return submit(request, observer, insecure=insecure).follow(observer)
+        submitted = submit(request, observer, began_s=began_s, insecure=insecure)
+        return submitted.follow(observer)
     assert isinstance(request, ReadyRequest)
+    take_noted()  # What this process did before is none of this run's.
+    note("command", began_s)
     request.storage.check_writable()
     folder = request.storage.run(request.spec.run_id)
     with driving(folder) as interrupts:
@@ -160,7 +169,8 @@ def run_request(request: Request, observer: Observer, *, insecure: bool = False)
         check_unfinished(folder)
         spec = _share_cores(request.spec, observer)
         with _own_ray(request, folder) as place:
-            return drive(dataclasses.replace(request, spec=spec), place, interrupts, observer)
+            ready = dataclasses.replace(request, spec=spec)
+            return drive(ready, place, interrupts, observer, began_s=began_s)
 
 
 def _share_cores(spec: RunSpec, observer: Observer) -> RunSpec:

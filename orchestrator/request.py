@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,30 +77,36 @@ def prepare_request(
     storage: Storage,
     address: str | None,
     observer: Observer,
+    run_id: str | None = None,
 ) -> Request:
-    """Check a request; the arguments are those of `launch`.
+    """Check a request.
+
+    The arguments are those of `launch`, and the run's identifier where it has one already, as that
+    of a schedule's tick has.
 
     Returns:
         A ReadyRequest, if the run is to have a Ray of its own. For a cluster, the data is looked
         for there, by the run's driver: it may not be within reach from here.
 
     Raises:
-        UsageError: The request can't be met as it is.
+        UsageError: The request can't be met as it is, or the run has begun already.
         UnavailableError: The data can't be had.
     """
     check_secrets(options.secrets)
     catalog = load_catalog()
     entry = catalog.jobs.get(job)
     named = dataset is None or isinstance(dataset, str)
-    wanted = RunSpec(
-        **dataclasses.asdict(options),
-        run_id=new_run_id(job, datetime.now(UTC)),
-        job=entry.name,
-        params=entry.parse(params),
+    wanted = _wanted(
+        entry,
+        options,
         dataset=(dataset or entry.dataset) if named else IN_MEMORY,
-        epochs=entry.epochs if epochs is None else epochs,
-        batch_size=entry.batch_size if batch_size is None else batch_size,
+        params=params,
+        epochs=epochs,
+        batch_size=batch_size,
+        run_id=run_id,
     )
+    if run_id is not None:
+        _check_new(storage.run(run_id))
     request = Request(spec=wanted, job=entry, storage=storage, address=address)
     if named:
         if address is not None:
@@ -141,6 +148,72 @@ def _ready(request: Request, spec: RunSpec, data: Source | PreparedDataset) -> R
         data=data,
         plan=_plan(spec, _rows(data)),
     )
+
+
+def check_request(
+    job: str,
+    options: RunOptions,
+    *,
+    dataset: str | None,
+    params: Mapping[str, Any],
+    epochs: int | None,
+    batch_size: int | None,
+) -> None:
+    """Check what can be checked of a run that starts some other time, without its data.
+
+    The arguments are those of `launch`.
+
+    Raises:
+        UsageError: The request can't be met, whenever it is.
+    """
+    catalog = load_catalog()
+    entry = catalog.jobs.get(job)
+    spec = _wanted(
+        entry,
+        options,
+        dataset=dataset or entry.dataset,
+        params=params,
+        epochs=epochs,
+        batch_size=batch_size,
+        run_id=None,
+    )
+    _plan(spec, rows=sys.maxsize)
+    if not SourceRequest(dataset=spec.dataset).is_file(catalog):
+        catalog.datasets.get(spec.dataset)
+
+
+def _wanted(
+    entry: Job,
+    options: RunOptions,
+    *,
+    dataset: str,
+    params: Mapping[str, Any],
+    epochs: int | None,
+    batch_size: int | None,
+    run_id: str | None,
+) -> RunSpec:
+    return RunSpec(
+        **dataclasses.asdict(options),
+        run_id=run_id or new_run_id(entry.name, datetime.now(UTC)),
+        job=entry.name,
+        params=entry.parse(params),
+        dataset=dataset,
+        epochs=entry.epochs if epochs is None else epochs,
+        batch_size=entry.batch_size if batch_size is None else batch_size,
+    )
+
+
+def _check_new(run: RunFolder) -> None:
+    """Refuse to begin a run that has begun.
+
+    Raises:
+        UsageError: It has.
+    """
+    if EventLog(path=run.events).state() is not None:
+        raise UsageError(
+            f"Run {run.run_id} has begun already.",
+            hint=f"`launch-job resume {run.run_id}` goes on.",
+        )
 
 
 def prepare_resumption(

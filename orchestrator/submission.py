@@ -50,6 +50,8 @@ class Submission:
     number: int
     #: Address of the cluster, as the user gave it.
     address: str
+    #: When the command was given, in seconds since 1970, by the clock of whoever gave it.
+    began_s: float
     #: Whether to start anew if no checkpoint is whole.
     restart: bool = False
     #: Whether the cluster lets everybody in, and the user knows.
@@ -118,13 +120,19 @@ def asker(run: RunFolder) -> AskVital:
 
 
 def submit(
-    request: Request, observer: Observer, *, insecure: bool = False, install: bool = False
+    request: Request,
+    observer: Observer,
+    *,
+    began_s: float,
+    insecure: bool = False,
+    install: bool = False,
 ) -> Submitted:
     """Hand a run to its cluster.
 
     Args:
         request: The run; its address is that of a cluster.
         observer: Told what is sent.
+        began_s: When the command was given, in seconds since 1970.
         insecure: Whether a cluster is accepted that lets everybody in.
         install: Whether the cluster is to install what the project's lock file names.
 
@@ -145,6 +153,7 @@ def submit(
         submission = Submission.next(
             run,
             address=request.address,
+            began_s=began_s,
             restart=request.restart,
             insecure=insecure,
             install=install,

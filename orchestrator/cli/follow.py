@@ -33,8 +33,11 @@ def submit_and_follow(request: Request, observer: TerminalProgress, output: str,
     """
     from orchestrator.cli.run import print_result
     from orchestrator.submission import submit
+    from orchestrator.timeline import process_began_s
 
-    submitted = submit(request, observer, insecure=way.insecure, install=way.install)
+    submitted = submit(
+        request, observer, began_s=process_began_s(), insecure=way.insecure, install=way.install
+    )
     if way.detach:
         _say_where(submitted.run)
         if output == "json":

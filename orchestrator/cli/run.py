@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.atomic import storage_errors
 from orchestrator.catalog import Job, Parameter, load_catalog
@@ -125,6 +127,8 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Folder of the dataset's files; nothing is downloaded then.",
     ),
     storage_option,
+    # Of a schedule's tick: whoever starts it knows what it is called, so that it starts once.
+    click.option("--run-id", hidden=True),
     click.option("--dry-run", is_flag=True, help="Show the plan and start nothing."),
     click.option("-v", "--verbose", is_flag=True, help="Show the logs of all ranks."),
     output_option,
@@ -177,6 +181,29 @@ def submit(ctx: click.Context, job: str) -> None:
         return
     command = job_command(load_catalog().jobs.get(job))
     command.main(ctx.args, prog_name=f"launch-job {job}", standalone_mode=False)
+
+
+def check_run(job: str, args: Sequence[str]) -> None:
+    """Check the options of a run that starts some other time, as its command line.
+
+    Raises:
+        UsageError: They can't be.
+    """
+    from orchestrator.request import check_request
+
+    entry = load_catalog().jobs.get(job)
+    with job_command(entry).make_context(f"launch-job {job}", list(args)) as ctx:
+        given = ctx.params
+        for option in ("run_id", "storage", "dry_run", "output"):
+            if ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE:
+                raise UsageError(f"--{option.replace('_', '-')} is for a run that starts now.")
+    params = {p.name: given.pop(_key(p)) for p in entry.parameters}
+    least, most = given.pop("workers")
+    named = {key: given.pop(key) for key in ("dataset", "epochs", "batch_size")}
+    options = {f.name: given[f.name] for f in dataclasses.fields(RunOptions) if f.name in given}
+    check_request(
+        job, RunOptions(workers=most, min_workers=least, **options), params=params, **named
+    )
 
 
 #: A job's parameter may be called like an option of every run; this keeps them apart.
@@ -232,6 +259,7 @@ def _run(
     output: str,
     storage: Storage,
     address: str | None,
+    run_id: str | None,
     insecure: bool,
     install: bool,
     detach: bool,
@@ -255,6 +283,7 @@ def _run(
             storage=storage,
             address=address,
             observer=observer,
+            run_id=run_id,
         )
         if dry_run and address is not None:
             request = find_data(request, strict=True, observer=observer)
@@ -294,10 +323,11 @@ def follow(request: Request, observer: TerminalProgress, output: str, way: Way) 
             hint="Submit it to a cluster (--address).",
         )
     from orchestrator.launcher import run_request
+    from orchestrator.timeline import process_began_s
 
     try:
         with _stdout_for_data(request.storage.run(request.spec.run_id)):
-            report = run_request(request, observer)
+            report = run_request(request, observer, began_s=process_began_s())
     finally:
         observer.close()
     print_result(report, request.storage, output)

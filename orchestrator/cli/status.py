@@ -10,10 +10,12 @@ import click
 from orchestrator.cli.options import output_option, run_argument, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import STATE_STYLES, ago, duration, output, percent, print_json
-from orchestrator.events import Event
+from orchestrator.cli.timeline import print_timeline
+from orchestrator.events import Event, EventLog
 from orchestrator.live import Live
 from orchestrator.results.record import RunRecord
 from orchestrator.storage import RunFolder, Storage
+from orchestrator.timeline import TimeLine
 
 #: Options of a run that are shown in lines of their own, or say nothing about it.
 _SHOWN_ELSEWHERE = {"run_id", "job", "params", "dataset", "workers", "name", "tags", "notes"}
@@ -24,17 +26,25 @@ _DIFF_LINES = 12
 
 @click.command(
     epilog="\b\nExamples:\n  launch-job status latest\n  launch-job status 4f2a1c -o json"
+    "\n  launch-job status latest --timeline"
     "\n  launch-job status -f latest"
 )
 @run_argument
 @click.option("-f", "--follow", is_flag=True, help="Follow it until it ends, with its exit code.")
+@click.option(
+    "--timeline", is_flag=True, help="Show where the time went: each phase, from the command on."
+)
 @storage_option
 @output_option
-def status(run: str, follow: bool, storage: Storage, output: str) -> None:
+def status(run: str, follow: bool, timeline: bool, storage: Storage, output: str) -> None:
     """Show the whole record of RUN: what was asked, of which code and data, and what happened."""
     folder = storage.find_run(run)
     if follow:
         _follow(folder, storage, output)
+        return
+    if timeline:
+        line = TimeLine.of(EventLog(path=folder.events).read())
+        print_json(line.to_list()) if output == "json" else print_timeline(line)
         return
     record, live = RunRecord.read(folder), Live.read(folder)
     if output == "json":
@@ -121,7 +131,8 @@ def _show_events(record: RunRecord) -> None:
     _section("Events")
     print_table(
         ("WHEN", ">AFTER", "EVENT", "WHAT"),
-        [_event_row(event, record.events[0]) for event in record.events],
+        # Phases have a view of their own: --timeline.
+        [_event_row(e, record.events[0]) for e in record.events if e.event != "phase"],
         empty="There are none: the launcher died at once.",
     )
 

@@ -25,6 +25,7 @@ from orchestrator.errors import UnavailableError
 from orchestrator.place import Room
 from orchestrator.secrets import FILE, load_secrets
 from orchestrator.storage import Storage
+from orchestrator.timeline import phase
 
 #: The group of an attempt that has just ended goes within this time.
 _LEAVE_S = 5
@@ -91,8 +92,9 @@ class JoinedRay:
 
     def __enter__(self) -> JoinedRay:
         try:
-            self._join(find_cluster(self._wanted))
-            self._refuse_unfit()
+            with phase("joining Ray"):
+                self._join(find_cluster(self._wanted))
+                self._refuse_unfit()
         except BaseException:
             self._leave()
             raise
