@@ -32,6 +32,7 @@ SHORT = (
 LONG = (
     "accuracy",
     "recovery",
+    "submission",
     "checkpoints",
     "preparing",
     "reading",

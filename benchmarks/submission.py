@@ -1,19 +1,29 @@
 """Submission: seconds from the command to the first optimizer step, on a cluster that is up.
 
-Target: 0.6 times the peer's time or less: `ray job submit` of a script that trains as Ray's
-documentation of TensorflowTrainer has it. Both train with two workers on MNIST, on the same cluster
-of this machine alone; launch-job's dataset is prepared.
+Both train on MNIST with two workers, on the same Ray cluster of this machine alone, and are
+submitted through its Jobs API; launch-job's dataset is prepared. The peer is `ray job submit` of a
+script that trains as Ray's documentation of TensorflowTrainer has it, with a loop that works.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
 from pathlib import Path
 
-from measure import LAUNCH_JOB, PEERS, ROOT, Target, find_mnist, report, take_turns
+from harness import (
+    LAUNCH_JOB,
+    PEERS,
+    ROOT,
+    Comparison,
+    Question,
+    at_most,
+    find_mnist,
+    options,
+    report,
+    take_turns,
+)
 from start import first_step, run, runs
 
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
@@ -21,13 +31,18 @@ from local_cluster import BIN, LocalCluster
 
 OURS = "launch-job"
 PEER = "ray job submit"
-TARGET = Target(bound=0.6, at_least=False)
+
+QUESTION = Question(
+    name="submission",
+    title="How long from submitting to the first step, on a cluster that is up?",
+    unit="seconds",
+    comparisons=(Comparison(ours=OURS, peer=PEER, target=at_most(0.6)),),
+    method=__doc__,
+)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
+    rounds = options(__doc__, rounds=5, short=3).parse_args().rounds
     data = find_mnist()
     with LocalCluster() as cluster, tempfile.TemporaryDirectory() as kept:
         os.environ.update(cluster.environment())
@@ -36,9 +51,8 @@ def main() -> int:
             OURS: lambda: submit_ours(cluster, data, Path(kept)),
             PEER: lambda: submit_peer(cluster, data),
         }
-        values = take_turns(contestants, arguments.rounds)
-    unit = "seconds from the command to the first optimizer step"
-    return report("submission", unit, values, {(OURS, PEER): TARGET})
+        values = take_turns(contestants, rounds)
+    return report(QUESTION, values)
 
 
 def submit_ours(cluster: LocalCluster, data: Path, storage: Path) -> float:
