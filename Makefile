@@ -13,7 +13,7 @@ PYTHON  ?= python3.13 python3.12 python3.11 python3
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-BENCHMARKS := input_pipeline cli_start start training recovery checkpoints preparing reading
+BENCHMARKS := input_pipeline cli_start start training recovery checkpoints preparing reading schedules
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train test check format bench chaos lock clean

@@ -97,7 +97,7 @@ class Keeper:
     def _await_turn(self) -> bool:
         """Wait until the runs before this one have ended; return whether the schedule remains."""
         for run_id in self.outcome.after:
-            while not self.history.folder.end(run_id).exists():
+            while not Path(self.history.folder.end(run_id)).exists():
                 if not self.history.folder.definition.exists():
                     return False
                 run = self.storage.run(run_id)

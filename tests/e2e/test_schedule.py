@@ -63,9 +63,24 @@ def await_result(look):
     raise AssertionError("it did not happen in time")
 
 
+@pytest.fixture
+def start_loop(launch_job):
+    """Start a loop; what is left of those that were started is ended after the test."""
+    loops = []
+
+    def start():
+        loops.append(LoopProcess(launch_job))
+        return loops[-1]
+
+    yield start
+    for loop in loops:
+        loop.process.kill()
+        loop.process.wait()
+
+
 @pytest.mark.slow
 def test_a_loop_that_is_killed_and_started_again_gives_each_tick_one_outcome_and_one_run(
-    launch_job,
+    launch_job, start_loop
 ):
     launch_job("schedule", "add", "often", "lstm-mnist", "--every", "5s", "--dataset", "digits",
                "--epochs", "1", "--notify", f"cat >> {launch_job.folder}/told.json")  # fmt: skip
@@ -73,12 +88,12 @@ def test_a_loop_that_is_killed_and_started_again_gives_each_tick_one_outcome_and
     def show():
         return json.loads(launch_job("schedule", "show", "often", "-o", "json").stdout)
 
-    first = LoopProcess(launch_job)
+    first = start_loop()
     fired = first.await_fired()
     first.kill_with_keepers()
 
     # Two at once from here on, as on two machines.
-    loops = [LoopProcess(launch_job) for _ in range(2)]
+    loops = [start_loop() for _ in range(2)]
     told = launch_job.folder / "told.json"
     await_result(lambda: told.is_file() and told.read_text())
     launch_job("schedule", "pause", "often")
