@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from measure import PEERS, ROOT, run_text
+from harness import PEERS, ROOT, run_text
 
 from orchestrator.results.report import Report
 

@@ -1,13 +1,12 @@
 """Recording: seconds to write a finished run's report and metrics, against MLflow on SQLite.
 
-Targets: 0.5 of the peer's time; and with 8 writers at once, all of whose runs get in, at most ten
-times the time that a run takes a writer alone. Both write the same runs, one by one, in a process
-that is warm; MLflow in one batch a run (peers/mlflow_store.py).
+Both write the same runs, one by one, in a process that is warm; MLflow in one batch a run
+(peers/mlflow_store.py). With 8 writers at once, all of whose runs get in, a run may take ten times
+as long as alone.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import statistics
 import sys
@@ -18,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import many_runs
-from measure import Target, report, take_turns
+from harness import Comparison, Question, at_most, options, report, take_turns
 from mlflow_peer import mlflow, write_runs
 
 from orchestrator.results.tables import ResultsStore
@@ -27,20 +26,25 @@ from orchestrator.storage import Storage
 OURS, CROWD, PEER = "launch-job", "launch-job, 8 at once", "mlflow"
 WRITERS = 8
 
+QUESTION = Question(
+    name="recording",
+    title="How long does it take to record a finished run?",
+    unit="seconds a run",
+    comparisons=(
+        Comparison(ours=OURS, peer=PEER, target=at_most(0.5)),
+        Comparison(ours=CROWD, peer=OURS, target=at_most(10.0)),
+    ),
+    method=__doc__,
+)
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = options(__doc__, rounds=5, short=3)
     parser.add_argument("--runs", type=int, default=40)
     arguments = parser.parse_args()
     numbers = range(arguments.runs)
     contestants = {OURS: partial(alone, numbers), CROWD: crowd, PEER: partial(peer, numbers)}
-    values = take_turns(contestants, arguments.rounds)
-    targets = {
-        (OURS, PEER): Target(bound=0.5, at_least=False),
-        (CROWD, OURS): Target(bound=10.0, at_least=False),
-    }
-    return report("recording", "seconds a run", values, targets)
+    return report(QUESTION, take_turns(contestants, arguments.rounds, warm_up=False))
 
 
 def alone(numbers: Sequence[int]) -> float:

@@ -45,19 +45,12 @@ class DriverLock:
             UnavailableError: The storage can't be written.
         """
         path = self._run.driver_lock
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        for attempt in range(_ATTEMPTS):
-            if _try_lock(handle):
-                break
-            if attempt + 1 == _ATTEMPTS:
-                os.close(handle)
-                raise UsageError(
-                    f"Run {self._run.run_id} is already being driven{_who(path)}.",
-                    hint=f"`launch-job stop {self._run.run_id}` stops it.",
-                )
-            time.sleep(_PAUSE_S)
+        handle = hold(path)
+        if handle is None:
+            raise UsageError(
+                f"Run {self._run.run_id} is already being driven{_who(path)}.",
+                hint=f"`launch-job stop {self._run.run_id}` stops it.",
+            )
         self._handle = handle
         os.ftruncate(handle, 0)
         holder = {"host": socket.gethostname(), "pid": os.getpid()}
@@ -77,20 +70,45 @@ class DriverLock:
 
 def is_driven(run: RunFolder) -> bool:
     """Return whether a driver of the run lives."""
-    try:
-        handle = os.open(run.driver_lock, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        return not _try_lock(handle)
-    finally:
-        os.close(handle)
+    return is_held(run.driver_lock)
 
 
 def await_end(run: RunFolder) -> None:
     """Wait until no driver of the run lives."""
     while is_driven(run):
         time.sleep(_LOOK_S)
+
+
+def hold(path: Path) -> int | None:
+    """Hold a file locked as long as this process lives, or until the handle is closed.
+
+    Returns:
+        The file's handle; None if another process holds it.
+
+    Raises:
+        UnavailableError: The storage can't be written.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    for _ in range(_ATTEMPTS):
+        if _try_lock(handle):
+            return handle
+        time.sleep(_PAUSE_S)
+    os.close(handle)
+    return None
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds a file locked."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _try_lock(handle)
+    finally:
+        os.close(handle)
 
 
 def _try_lock(handle: int) -> bool:

@@ -37,8 +37,10 @@ class MetricLog:
             UnavailableError: The storage can't be written.
         """
         line = json.dumps({"epoch": epoch, "step": step, **metrics})
-        with storage_errors(self.path), self.path.open("a") as file:
-            file.write(line + "\n")
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a") as file:
+                file.write(line + "\n")
 
     def read(self) -> list[dict[str, Any]]:
         """Return all whole lines; a crash may have cut the last one off.

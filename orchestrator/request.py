@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from orchestrator.errors import DataUnavailableError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
 from orchestrator.results.report import Report
+from orchestrator.secrets import check_secrets
 from orchestrator.sources import SourceRequest, cache_dir
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
@@ -30,22 +32,28 @@ IN_MEMORY = "memory"
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A run that is ready to start: everything is checked that can be without starting Ray."""
+    """A run that is asked for: everything is checked that can be without its data."""
 
     #: What is asked for.
     spec: RunSpec
     #: The job.
     job: Job
-    #: The rows, or the shards that were made of them.
-    data: Source | PreparedDataset
-    #: Steps, and who reads which rows.
-    plan: TrainingPlan
     #: Where everything is kept.
     storage: Storage
     #: Address of a Ray cluster that is up; None: a Ray of its own.
     address: str | None = None
     #: Whether to start anew if the run has checkpoints and none of them is whole.
     restart: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadyRequest(Request):
+    """A run that is ready to start: everything is checked that can be without starting Ray."""
+
+    #: The rows, or the shards that were made of them.
+    data: Source | PreparedDataset
+    #: Steps, and who reads which rows.
+    plan: TrainingPlan
 
     @property
     def origin(self) -> str:
@@ -70,40 +78,143 @@ def prepare_request(
     storage: Storage,
     address: str | None,
     observer: Observer,
+    run_id: str | None = None,
 ) -> Request:
-    """Check a request and find its data; the arguments are those of `launch`.
+    """Check a request.
+
+    The arguments are those of `launch`, and the run's identifier where it has one already, as that
+    of a schedule's tick has.
+
+    Returns:
+        A ReadyRequest, if the run is to have a Ray of its own. For a cluster, the data is looked
+        for there, by the run's driver: it may not be within reach from here.
 
     Raises:
-        UsageError: The request can't be met as it is.
+        UsageError: The request can't be met as it is, or the run has begun already.
         UnavailableError: The data can't be had.
     """
+    check_secrets(options.secrets)
     catalog = load_catalog()
     entry = catalog.jobs.get(job)
     named = dataset is None or isinstance(dataset, str)
-    wanted = RunSpec(
+    wanted = _wanted(
+        entry,
+        options,
+        dataset=(dataset or entry.dataset) if named else IN_MEMORY,
+        params=params,
+        epochs=epochs,
+        batch_size=batch_size,
+        run_id=run_id,
+    )
+    if run_id is not None:
+        _check_new(storage.run(run_id))
+    request = Request(spec=wanted, job=entry, storage=storage, address=address)
+    if named:
+        if address is not None:
+            return request
+        return find_data(request, strict=dataset is not None, observer=observer)
+    if address is not None:
+        raise UsageError(
+            "Rows in memory can't be sent to a cluster.",
+            hint="Write them to a file that every node sees, and name that as the dataset.",
+        )
+    context = SourceContext(data_dir=None, cache_dir=cache_dir(), progress=observer.progress)
+    source = memory_source(dataset, label=wanted.label, shape=entry.shape, context=context)
+    return _ready(request, wanted, source)
+
+
+def find_data(request: Request, *, strict: bool, observer: Observer) -> ReadyRequest:
+    """Find the data of a request, and plan with it.
+
+    Args:
+        request: The request.
+        strict: Whether no other dataset may stand in for one that can't be had.
+        observer: Told of downloads, and of a stand-in.
+
+    Raises:
+        UsageError: There is no such dataset, or it can't be trained on as asked.
+        UnavailableError: It can't be had.
+    """
+    spec, source = _find_rows(load_catalog(), request.spec, strict=strict, observer=observer)
+    return _ready(request, spec, source)
+
+
+def _ready(request: Request, spec: RunSpec, data: Source | PreparedDataset) -> ReadyRequest:
+    return ReadyRequest(
+        spec=spec,
+        job=request.job,
+        storage=request.storage,
+        address=request.address,
+        restart=request.restart,
+        data=data,
+        plan=_plan(spec, _rows(data)),
+    )
+
+
+def check_request(
+    job: str,
+    options: RunOptions,
+    *,
+    dataset: str | None,
+    params: Mapping[str, Any],
+    epochs: int | None,
+    batch_size: int | None,
+) -> None:
+    """Check what can be checked of a run that starts some other time, without its data.
+
+    The arguments are those of `launch`.
+
+    Raises:
+        UsageError: The request can't be met, whenever it is.
+    """
+    catalog = load_catalog()
+    entry = catalog.jobs.get(job)
+    spec = _wanted(
+        entry,
+        options,
+        dataset=dataset or entry.dataset,
+        params=params,
+        epochs=epochs,
+        batch_size=batch_size,
+        run_id=None,
+    )
+    _plan(spec, rows=sys.maxsize)
+    if not SourceRequest(dataset=spec.dataset).is_file(catalog):
+        catalog.datasets.get(spec.dataset)
+
+
+def _wanted(
+    entry: Job,
+    options: RunOptions,
+    *,
+    dataset: str,
+    params: Mapping[str, Any],
+    epochs: int | None,
+    batch_size: int | None,
+    run_id: str | None,
+) -> RunSpec:
+    return RunSpec(
         **dataclasses.asdict(options),
-        run_id=new_run_id(job, datetime.now(UTC)),
+        run_id=run_id or new_run_id(entry.name, datetime.now(UTC)),
         job=entry.name,
         params=entry.parse(params),
-        dataset=(dataset or entry.dataset) if named else IN_MEMORY,
+        dataset=dataset,
         epochs=entry.epochs if epochs is None else epochs,
         batch_size=entry.batch_size if batch_size is None else batch_size,
     )
-    if named:
-        strict = dataset is not None or address is not None
-        spec, source = _find_rows(catalog, wanted, strict=strict, observer=observer)
-    else:
-        spec = wanted
-        context = SourceContext(data_dir=None, cache_dir=cache_dir(), progress=observer.progress)
-        source = memory_source(dataset, label=spec.label, shape=entry.shape, context=context)
-    return Request(
-        spec=spec,
-        job=entry,
-        data=source,
-        plan=_plan(spec, _rows(source)),
-        storage=storage,
-        address=address,
-    )
+
+
+def _check_new(run: RunFolder) -> None:
+    """Refuse to begin a run that has begun.
+
+    Raises:
+        UsageError: It has.
+    """
+    if EventLog(path=run.events).state() is not None:
+        raise UsageError(
+            f"Run {run.run_id} has begun already.",
+            hint=f"`launch-job resume {run.run_id}` goes on.",
+        )
 
 
 def prepare_resumption(
@@ -116,7 +227,7 @@ def prepare_resumption(
     address: str | None,
     observer: Observer,
 ) -> Request:
-    """Check that a run can go on, and find its data.
+    """Check that a run can go on.
 
     Args:
         run: The run.
@@ -126,6 +237,9 @@ def prepare_resumption(
         storage: Where the run is.
         address: Address of a Ray cluster that is up; a Ray of its own if none is given.
         observer: Told what happens.
+
+    Returns:
+        A ReadyRequest, if the run is to have a Ray of its own; as in `prepare_request`.
 
     Raises:
         UsageError: It has succeeded, it is still going on, or its job is gone.
@@ -138,10 +252,26 @@ def prepare_resumption(
     check_unfinished(run)
     asked = read_json(run.spec)
     spec = RunSpec.from_dict(asked.get("spec", {}), where=str(run.spec))
+    check_secrets(spec.secrets)
     if workers is not None:
         spec = dataclasses.replace(spec, workers=workers, min_workers=min_workers)
-    again = _ask_again(spec, asked.get("dataset_fingerprint"), storage, address, observer)
-    return dataclasses.replace(again, restart=restart)
+    request = Request(
+        spec=spec,
+        job=load_catalog().jobs.get(spec.job),
+        storage=storage,
+        address=address,
+    )
+    return request if address is not None else find_data_again(request, observer=observer)
+
+
+def find_data_again(request: Request, *, observer: Observer) -> ReadyRequest:
+    """Find the data of a run that was asked for before: the shards it began with, if it has begun.
+
+    Raises:
+        UsageError: There is no such dataset, or it can't be trained on as asked.
+        UnavailableError: It can't be had.
+    """
+    return _find_shards(request, of=request.storage.run(request.spec.run_id), observer=observer)
 
 
 def prepare_reproduction(
@@ -155,6 +285,9 @@ def prepare_reproduction(
         address: Address of a Ray cluster that is up; a Ray of its own if none is given.
         observer: Told what happens.
 
+    Returns:
+        A ReadyRequest, if the run is to have a Ray of its own; as in `prepare_request`.
+
     Raises:
         UsageError: The run has not succeeded, or its job is gone.
         UnavailableError: The data can't be had.
@@ -164,8 +297,9 @@ def prepare_reproduction(
             f"Run {run.run_id} has not succeeded: there is nothing that could come out again.",
             hint=f"`launch-job status {run.run_id}` shows how far it is.",
         )
-    asked, report = read_json(run.spec), Report.read(run)
-    before = RunSpec.from_dict(asked.get("spec", {}), where=str(run.spec))
+    report = Report.read(run)
+    before = RunSpec.from_dict(read_json(run.spec).get("spec", {}), where=str(run.spec))
+    check_secrets(before.secrets)
     spec = dataclasses.replace(
         before,
         run_id=new_run_id(before.job, datetime.now(UTC)),
@@ -176,31 +310,20 @@ def prepare_reproduction(
         name=None,
         tags=(*before.tags, f"reproduces {run.run_id}"),
     )
-    return _ask_again(spec, asked.get("dataset_fingerprint"), storage, address, observer)
+    job = load_catalog().jobs.get(spec.job)
+    request = Request(spec=spec, job=job, storage=storage, address=address)
+    return request if address is not None else _find_shards(request, of=run, observer=observer)
 
 
-def _ask_again(
-    spec: RunSpec,
-    mark: str | None,
-    storage: Storage,
-    address: str | None,
-    observer: Observer,
-) -> Request:
-    """Return a request whose rows are those of a fingerprint, where they are still prepared."""
-    catalog = load_catalog()
-    data: Source | PreparedDataset | None = None
+def _find_shards(request: Request, *, of: RunFolder, observer: Observer) -> ReadyRequest:
+    """Find the shards that a run began with; if they are gone, the data that they were made of."""
+    mark = read_json(of.spec).get("dataset_fingerprint")
     if mark is not None:
-        data = find_prepared(dataset_name(spec.dataset), mark, storage=storage)
-    if data is None:
-        spec, data = _find_rows(catalog, spec, strict=True, observer=observer)
-    return Request(
-        spec=spec,
-        job=catalog.jobs.get(spec.job),
-        data=data,
-        plan=_plan(spec, _rows(data)),
-        storage=storage,
-        address=address,
-    )
+        name = dataset_name(request.spec.dataset)
+        found = find_prepared(name, mark, storage=request.storage)
+        if found is not None:
+            return _ready(request, request.spec, found)
+    return find_data(request, strict=True, observer=observer)
 
 
 def check_unfinished(run: RunFolder) -> None:

@@ -152,6 +152,26 @@ class RunFolder:
         """There if the run is to stop."""
         return self.path / "stop.json"
 
+    @property
+    def live(self) -> Path:
+        """What happens at this moment: the newest step, or what is waited for."""
+        return self.path / "live.json"
+
+    @property
+    def submission(self) -> Path:
+        """The cluster that the run was submitted to, and as which job, if it was."""
+        return self.path / "submission.json"
+
+    @property
+    def secrets(self) -> Path:
+        """Values that only the run's own processes may know, while it goes on."""
+        return self.path / ".secrets.json"
+
+    def size_bytes(self) -> int:
+        """Return how large the folder is, with all that is in it."""
+        with storage_errors(self.path):
+            return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
+
     def attempt(self, number: int) -> AttemptFolder:
         """Return the folder of an attempt."""
         return AttemptFolder(run=self, number=number)
@@ -199,9 +219,53 @@ class RunFolder:
         """Return the log file of a rank."""
         return self.logs / f"rank-{rank:04d}.log"
 
+    def log_times(self, log: Path) -> Path:
+        """Return the file that tells how long a log was at which time."""
+        return log.with_suffix(".times")
+
     def rank_logs(self) -> list[Path]:
         """Return the log files of all ranks, in their order."""
         return sorted(self.logs.glob("rank-*.log"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleFolder:
+    """Every path of one schedule."""
+
+    #: The schedule's own folder.
+    path: Path
+
+    @property
+    def definition(self) -> Path:
+        """What runs, and when."""
+        return self.path / "schedule.json"
+
+    @property
+    def history(self) -> Path:
+        """Folder of the records of what became of its ticks."""
+        return self.path / "history"
+
+    def record(self, number: int) -> str:
+        """Return the file of a record of the history.
+
+        A text, and so is that of an end: a loop with thousands of schedules makes many of them.
+        """
+        return f"{self.path}/history/{number:08d}.json"
+
+    def end(self, run_id: str) -> str:
+        """Return the file that tells how a tick ended; it is there when it has."""
+        return f"{self.path}/ends/{run_id}.json"
+
+    def attempts(self, run_id: str) -> Path:
+        """Return the file that counts how often a tick's run was started or taken up.
+
+        Whoever looks after the run holds it locked as long as it lives.
+        """
+        return self.path / "attempts" / f"{run_id}.json"
+
+    def log(self, run_id: str) -> Path:
+        """Return the file of what a tick's run said to the terminal that it doesn't have."""
+        return self.path / "logs" / f"{run_id}.log"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +320,24 @@ class Storage:
         """Return the folder of a prepared dataset."""
         return self.datasets / check_name(name, what="dataset") / fingerprint[:16]
 
+    @property
+    def schedules(self) -> Path:
+        """Folder of schedules."""
+        return self.path / "schedules"
+
+    @property
+    def schedules_mark(self) -> Path:
+        """File that changes whenever a schedule does."""
+        return self.schedules / ".changed"
+
+    def schedule(self, name: str) -> ScheduleFolder:
+        """Return the folder of a schedule, which may not exist."""
+        return ScheduleFolder(path=self.schedules / check_name(name, what="schedule"))
+
+    def loop_health(self, host: str) -> Path:
+        """Return the file in which the loop of a host says how it is."""
+        return self.schedules / ".loops" / f"{host}.json"
+
     def run(self, run_id: str) -> RunFolder:
         """Return the folder of a run, which may not exist yet."""
         return RunFolder(path=self.runs / check_name(run_id, what="run"))
@@ -273,7 +355,9 @@ class Storage:
             part: The beginning or the end of the identifiers.
         """
         names = [p.name for p in self.runs.iterdir()] if self.runs.is_dir() else []
-        wanted = (name for name in names if name.startswith(part) or name.endswith(part))
+        # A hidden one is being removed.
+        shown = (name for name in names if not name.startswith("."))
+        wanted = (name for name in shown if name.startswith(part) or name.endswith(part))
         return (n for n in sorted(wanted, reverse=True) if (self.runs / n / "spec.json").is_file())
 
     def find_run(self, text: str) -> RunFolder:

@@ -8,7 +8,6 @@ failed. Only failures count against `--retries`, and only those that may not com
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from orchestrator.observer import Observer
 from orchestrator.place import Place, await_room
 from orchestrator.spec import RunSpec
 from orchestrator.storage import AttemptFolder, RunFolder
+from orchestrator.timeline import phase
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.group import TrainingGroup, WorkersFailedError
 from orchestrator.training.monitor import Update
@@ -66,8 +66,6 @@ class Supervisor:
     hear: Callable[[Update], None]
     #: Workers of the attempt that is going on, or was the last.
     workers: int = 0
-    #: Seconds of waiting for free workers.
-    waited_s: float = 0.0
     _attempt: AttemptFolder = field(init=False)
     _failures: int = 0
     _start: str | None = None
@@ -191,21 +189,16 @@ class Supervisor:
         return None
 
     def _find_room(self) -> int:
-        began = time.perf_counter()
-        workers = self._await_room()
-        self.waited_s += time.perf_counter() - began
-        return workers
-
-    def _await_room(self) -> int:
-        return await_room(
-            self.place,
-            least=self.spec.least_workers,
-            most=self.spec.workers,
-            device=self.device,
-            wait_s=self.spec.wait_s,
-            tell=self.observer.note,
-            stop=lambda: self.interrupts.noted is not None or self.folder.stop_request.exists(),
-        )
+        with phase("queue"):
+            return await_room(
+                self.place,
+                least=self.spec.least_workers,
+                most=self.spec.workers,
+                device=self.device,
+                wait_s=self.spec.wait_s,
+                tell=self.observer.note,
+                stop=lambda: self.interrupts.noted is not None or self.folder.stop_request.exists(),
+            )
 
     def _hear(self, update: Update) -> None:
         self.hear(update)

@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import address_option, output_option, run_argument, storage_option
+from orchestrator.cli.options import (
+    Way,
+    cluster_options,
+    output_option,
+    run_argument,
+    storage_option,
+    with_options,
+)
 from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.cli.terminal import output as data
+from orchestrator.errors import UsageError
 from orchestrator.storage import RunFolder, Storage
 
 if TYPE_CHECKING:
+    from orchestrator.cli.progress import TerminalProgress
     from orchestrator.request import Request
     from orchestrator.results.reproduction import Change, Verdict
 
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 )
 @run_argument
 @click.option("--dry-run", is_flag=True, help="Say what is not as it was, and start nothing.")
-@address_option
+@with_options(cluster_options)
 @storage_option
 @click.option("-v", "--verbose", is_flag=True, help="Show the logs of all ranks.")
 @output_option
@@ -33,6 +42,9 @@ def reproduce(
     run: str,
     dry_run: bool,
     address: str | None,
+    insecure: bool,
+    install: bool,
+    detach: bool,
     storage: Storage,
     verbose: bool,
     output: str,
@@ -44,9 +56,10 @@ def reproduce(
     different, with the first thing that differs (exit code 1).
     """
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.cli.run import drive
     from orchestrator.request import prepare_reproduction
 
+    if detach:
+        raise UsageError("A verdict takes the end of the run.", hint="Leave --detach away.")
     first = storage.find_run(run)
     observer = TerminalProgress(verbose=verbose)
     try:
@@ -58,7 +71,7 @@ def reproduce(
         _show_plan(first, found, output)
         return
     _tell(found)
-    drive(request, observer)
+    _drive(request, observer, Way(insecure=insecure, install=install))
     verdict = _verdict(first, storage.run(request.spec.run_id))
     if output == "json":
         print_json(verdict.to_dict())
@@ -68,16 +81,25 @@ def reproduce(
         ctx.exit(1)
 
 
+def _drive(request: Request, observer: TerminalProgress, way: Way) -> None:
+    if request.address is None:
+        from orchestrator.cli.run import drive
+
+        drive(request, observer)
+        return
+    from orchestrator.cli.follow import submit_and_wait
+
+    submit_and_wait(request, observer, way)
+
+
 def _changes_now(first: RunFolder, request: Request) -> tuple[Change, ...]:
     """Return what is not as it was, as far as it is known before the rows are prepared."""
-    from orchestrator.data.prepare import PreparedDataset
     from orchestrator.provenance import Provenance
     from orchestrator.results.reproduction import changes
 
     before = _origin(first)
-    rows, mark = request.data, before["dataset_fingerprint"]
-    if isinstance(rows, PreparedDataset):
-        mark = rows.manifest.fingerprint
+    # Whether the data is the same is known once it is prepared: from the new run's record.
+    mark = before["dataset_fingerprint"]
     now = {**Provenance.collect(request.job.path).to_dict(), "dataset_fingerprint": mark}
     return changes(before, now)
 

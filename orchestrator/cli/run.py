@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.atomic import storage_errors
 from orchestrator.catalog import Job, Parameter, load_catalog
 from orchestrator.cli.options import (
     CheckpointEveryType,
+    Way,
     WorkersType,
-    address_option,
+    cluster_options,
     output_option,
     storage_option,
 )
 from orchestrator.errors import UsageError
-from orchestrator.spec import DEFAULT_STREAMS, RunOptions
+from orchestrator.spec import DEFAULT_STREAMS, Device, Precision, RunOptions
 from orchestrator.storage import RunFolder, Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.request import Request
     from orchestrator.results.report import Report
+
 
 #: Options of every run, in the order of the help.
 _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -50,6 +54,26 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default="auto",
         show_default=True,
         help="What to compute on; auto takes GPUs if every worker can have one.",
+    ),
+    click.option(
+        "--gpus",
+        type=click.IntRange(0, 1),
+        help="GPUs of each worker: 1 is --device gpu, 0 is --device cpu.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(get_args(Precision)),
+        default="float32",
+        show_default=True,
+        help="What layers compute in; weights stay float32.",
+    ),
+    click.option("--jit", is_flag=True, help="Have XLA compile the forward and backward pass."),
+    click.option(
+        "--secret",
+        "secrets",
+        multiple=True,
+        metavar="NAME",
+        help="Environment variable that only the run's processes are to know; repeatable.",
     ),
     click.option(
         "--streams",
@@ -84,7 +108,7 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=None,
         help="Have TensorFlow give the same bits each time.  [default: on CPUs]",
     ),
-    address_option,
+    *cluster_options,
     click.option(
         "--wait",
         "wait_s",
@@ -103,6 +127,8 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Folder of the dataset's files; nothing is downloaded then.",
     ),
     storage_option,
+    # Of a schedule's tick: whoever starts it knows what it is called, so that it starts once.
+    click.option("--run-id", hidden=True),
     click.option("--dry-run", is_flag=True, help="Show the plan and start nothing."),
     click.option("-v", "--verbose", is_flag=True, help="Show the logs of all ranks."),
     output_option,
@@ -155,6 +181,29 @@ def submit(ctx: click.Context, job: str) -> None:
         return
     command = job_command(load_catalog().jobs.get(job))
     command.main(ctx.args, prog_name=f"launch-job {job}", standalone_mode=False)
+
+
+def check_run(job: str, args: Sequence[str]) -> None:
+    """Check the options of a run that starts some other time, as its command line.
+
+    Raises:
+        UsageError: They can't be.
+    """
+    from orchestrator.request import check_request
+
+    entry = load_catalog().jobs.get(job)
+    with job_command(entry).make_context(f"launch-job {job}", list(args)) as ctx:
+        given = ctx.params
+        for option in ("run_id", "storage", "dry_run", "output"):
+            if ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE:
+                raise UsageError(f"--{option.replace('_', '-')} is for a run that starts now.")
+    params = {p.name: given.pop(_key(p)) for p in entry.parameters}
+    least, most = given.pop("workers")
+    named = {key: given.pop(key) for key in ("dataset", "epochs", "batch_size")}
+    options = {f.name: given[f.name] for f in dataclasses.fields(RunOptions) if f.name in given}
+    check_request(
+        job, RunOptions(workers=most, min_workers=least, **options), params=params, **named
+    )
 
 
 #: A job's parameter may be called like an option of every run; this keeps them apart.
@@ -210,17 +259,23 @@ def _run(
     output: str,
     storage: Storage,
     address: str | None,
+    run_id: str | None,
+    insecure: bool,
+    install: bool,
+    detach: bool,
+    device: Device,
+    gpus: int | None,
     **options: Any,
 ) -> None:
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.request import prepare_request
+    from orchestrator.request import ReadyRequest, find_data, prepare_request
 
     observer = TerminalProgress(verbose=verbose)
     least, most = workers
     try:
         request = prepare_request(
             job,
-            RunOptions(workers=most, min_workers=least, **options),
+            RunOptions(workers=most, min_workers=least, device=_device(device, gpus), **options),
             params=params,
             dataset=dataset,
             epochs=epochs,
@@ -228,36 +283,67 @@ def _run(
             storage=storage,
             address=address,
             observer=observer,
+            run_id=run_id,
         )
+        if dry_run and address is not None:
+            request = find_data(request, strict=True, observer=observer)
     finally:
         observer.close()
     if dry_run:
         from orchestrator.cli.plan import print_plan
 
+        assert isinstance(request, ReadyRequest)
         print_plan(request, output)
     else:
-        follow(request, observer, output)
+        way = Way(insecure=insecure, install=install, detach=detach)
+        follow(request, observer, output, way)
 
 
-def follow(request: Request, observer: TerminalProgress, output: str) -> None:
+def _device(device: Device, gpus: int | None) -> Device:
+    """Return what `--device` and `--gpus` ask for together."""
+    if gpus is None:
+        return device
+    meant: Device = "gpu" if gpus else "cpu"
+    if device not in ("auto", meant):
+        raise UsageError(f"--gpus {gpus} and --device {device} are not the same.")
+    return meant
+
+
+def follow(request: Request, observer: TerminalProgress, output: str, way: Way) -> None:
     """Do a run and print how it ended."""
+    if request.address is not None:
+        from orchestrator.cli.follow import submit_and_follow
+
+        submit_and_follow(request, observer, output, way)
+        return
+    if way.detach or way.install:
+        what = "be detached" if way.detach else "have packages installed"
+        raise UsageError(
+            f"A run with a Ray of its own, on this machine, can't {what}.",
+            hint="Submit it to a cluster (--address).",
+        )
+    print_result(drive(request, observer), request.storage, output)
+
+
+def print_result(report: Report, storage: Storage, output: str) -> None:
+    """Print how a run ended that has succeeded."""
     from orchestrator.cli.report import print_ending
     from orchestrator.cli.terminal import print_json
 
-    report = drive(request, observer)
     if output == "json":
         print_json(report.to_dict())
     else:
-        print_ending(report, request.storage)
+        print_ending(report, storage)
 
 
 def drive(request: Request, observer: TerminalProgress) -> Report:
-    """Do a run and return its report."""
+    """Do a run with a Ray of its own, and return its report."""
     from orchestrator.launcher import run_request
+    from orchestrator.timeline import process_began_s
 
     try:
         with _stdout_for_data(request.storage.run(request.spec.run_id)):
-            return run_request(request, observer)
+            return run_request(request, observer, began_s=process_began_s())
     finally:
         observer.close()
 

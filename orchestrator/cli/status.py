@@ -10,9 +10,12 @@ import click
 from orchestrator.cli.options import output_option, run_argument, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import STATE_STYLES, ago, duration, output, percent, print_json
-from orchestrator.events import Event
+from orchestrator.cli.timeline import print_timeline
+from orchestrator.events import Event, EventLog
+from orchestrator.live import Live
 from orchestrator.results.record import RunRecord
-from orchestrator.storage import Storage
+from orchestrator.storage import RunFolder, Storage
+from orchestrator.timeline import TimeLine
 
 #: Options of a run that are shown in lines of their own, or say nothing about it.
 _SHOWN_ELSEWHERE = {"run_id", "job", "params", "dataset", "workers", "name", "tags", "notes"}
@@ -23,19 +26,58 @@ _DIFF_LINES = 12
 
 @click.command(
     epilog="\b\nExamples:\n  launch-job status latest\n  launch-job status 4f2a1c -o json"
+    "\n  launch-job status latest --timeline"
+    "\n  launch-job status -f latest"
 )
 @run_argument
+@click.option("-f", "--follow", is_flag=True, help="Follow it until it ends, with its exit code.")
+@click.option(
+    "--timeline", is_flag=True, help="Show where the time went: each phase, from the command on."
+)
 @storage_option
 @output_option
-def status(run: str, storage: Storage, output: str) -> None:
+def status(run: str, follow: bool, timeline: bool, storage: Storage, output: str) -> None:
     """Show the whole record of RUN: what was asked, of which code and data, and what happened."""
-    record = RunRecord.read(storage.find_run(run))
-    if output == "json":
-        print_json(record.to_dict())
+    folder = storage.find_run(run)
+    if follow:
+        _follow(folder, storage, output)
         return
+    if timeline:
+        line = TimeLine.of(EventLog(path=folder.events).read())
+        print_json(line.to_list()) if output == "json" else print_timeline(line)
+        return
+    record, live = RunRecord.read(folder), Live.read(folder)
+    if output == "json":
+        print_json({**record.to_dict(), "live": live.to_dict()})
+        return
+    _show_head(record)
+    _show_live(live)
     # Each part is a section of its own; a further one is a function here.
-    for show in (_show_head, _show_request, _show_origin, _show_events, _show_files):
+    for show in (_show_request, _show_origin, _show_events, _show_files):
         show(record)
+
+
+def _follow(folder: RunFolder, storage: Storage, output: str) -> None:
+    from orchestrator.cli.follow import follow_run
+    from orchestrator.cli.progress import TerminalProgress
+    from orchestrator.cli.run import print_result
+
+    observer = TerminalProgress()
+    try:
+        report = follow_run(folder, observer)
+    finally:
+        observer.close()
+    print_result(report, storage, output)
+
+
+def _show_live(live: Live) -> None:
+    """Show what a run that goes on does at this moment, and what its cluster says of it."""
+    if live.waiting:
+        output().print(f"{'Waits for':<12}{live.waiting}", style="yellow", markup=False)
+    if live.doing:
+        _line("Now", live.doing)
+    if live.job_id:
+        _line("Job", f"{live.job_id} at {live.cluster}: {live.job_status or 'not known there'}")
 
 
 def _show_head(record: RunRecord) -> None:
@@ -89,7 +131,8 @@ def _show_events(record: RunRecord) -> None:
     _section("Events")
     print_table(
         ("WHEN", ">AFTER", "EVENT", "WHAT"),
-        [_event_row(event, record.events[0]) for event in record.events],
+        # Phases have a view of their own: --timeline.
+        [_event_row(e, record.events[0]) for e in record.events if e.event != "phase"],
         empty="There are none: the launcher died at once.",
     )
 

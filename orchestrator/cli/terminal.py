@@ -53,4 +53,8 @@ STATE_STYLES: Mapping[str, str] = {
     "FAILED": "red",
     "STOPPED": "yellow",
     "LOST": "magenta",
+    # And of a doctor's findings.
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "red",
 }

@@ -107,14 +107,22 @@ def _predictor(
         getattr(loss, "_fn_kwargs", {}).get("from_logits", False)
     )
 
-    @tf.function(reduce_retracing=True)
     def predict(x: Any, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         output = model(x, training=False)
         target = y if depth is None else tf.one_hot(y, depth)
         return (tf.nn.softmax(output) if logits else output), row_loss(target, output)
 
+    graph: list[Callable[[Any, Any], tuple[tf.Tensor, tf.Tensor]]] = []
+
     def to_arrays(x: Any, y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        probabilities, losses = predict(x, y)
+        batch = tf.nest.map_structure(tf.convert_to_tensor, (x, y))
+        if not graph:
+            # Streams differ by a row: one graph for any number of them, as tracing takes longest.
+            form = tf.nest.map_structure(
+                lambda t: tf.TensorSpec((None, *t.shape[1:]), t.dtype), batch
+            )
+            graph.append(tf.function(predict, input_signature=form))
+        probabilities, losses = graph[0](*batch)
         return probabilities.numpy(), losses.numpy()
 
     return to_arrays

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,8 @@ class WorkerTask:
     versions: Mapping[str, str] = field(default_factory=dict)
     #: Name of the checkpoint to go on from; None: from the beginning.
     checkpoint: str | None = None
+    #: When the attempt was begun, in seconds since 1970, by the driver's clock.
+    asked_s: float = field(default_factory=time.time)
     #: Actor that takes `Update`s from rank 0.
     monitor: ActorHandle[Any] | None = None
 
@@ -71,8 +74,6 @@ class WorkerResult:
     rows_seen: int
     #: Metrics of each epoch of the run.
     history: tuple[Mapping[str, float], ...]
-    #: Seconds spent on each phase since it started.
-    phases: Mapping[str, float]
     #: Tally of each of its streams of the test split.
     tallies: Mapping[int, Tally]
     #: What the model said of each of its test rows.
@@ -81,7 +82,7 @@ class WorkerResult:
     def write(self, attempt: AttemptFolder) -> None:
         """Write it to the attempt's folder; the last file says that all is there."""
         self.predictions.write(attempt.predictions(self.rank))
-        same = ("rank", "steps", "rows_seen", "history", "phases")
+        same = ("rank", "steps", "rows_seen", "history")
         tallies = {str(stream): tally.to_dict() for stream, tally in self.tallies.items()}
         values = {**{key: getattr(self, key) for key in same}, "tallies": tallies}
         write_json(attempt.result(self.rank), values)

@@ -21,7 +21,8 @@ from orchestrator.metric_log import MetricLog
 from orchestrator.results.comparison import compare
 from orchestrator.results.page.charts import ticks
 from orchestrator.results.page.compare_page import compare_page
-from orchestrator.results.page.run_page import phases, run_page
+from orchestrator.results.page.run_page import run_page
+from orchestrator.results.page.time_bar import time_bar, totals
 from orchestrator.results.report import Report
 from orchestrator.states import RunState
 from orchestrator.storage import Storage
@@ -168,13 +169,33 @@ def test_failed_run_says_why(pages):
     assert "rank 1 on here" in pages["failed"]
 
 
-def test_phases_add_up_to_all_of_the_time(storage):
-    found = phases(Report.read(storage.run("run-a")))
-    assert [phase.name for phase in found] == [
-        *("queue", "prepare", "start", "train", "evaluate", "other")
+def test_each_moment_is_shown_once_and_all_of_them():
+    timeline = [
+        {"phase": name, "after_s": begin, "seconds": end - begin}
+        for name, begin, end in (
+            ("command", 0, 1),
+            ("import of Ray", 1, 4),
+            ("data", 2, 3),
+            ("queue", 4, 6),
+            ("placement", 6, 9),
+            ("training", 9, 15),
+            ("model", 16, 17),
+            ("training", 17, 20),
+            ("evaluation", 20, 22),
+            ("record", 23, 24),
+        )
     ]
-    assert sum(phase.seconds for phase in found) == 83.0
-    assert sum(phase.part for phase in found) == pytest.approx(1.0)
+    bar = time_bar(timeline, 24.0)
+    assert [(span.kind, span.seconds) for span in bar] == [
+        *(("start", 2.0), ("prepare", 1.0), ("start", 1.0), ("queue", 2.0), ("start", 3.0)),
+        # A worker was replaced.
+        *(("train", 6.0), ("start", 2.0), ("train", 3.0), ("evaluate", 2.0), ("other", 2.0)),
+    ]
+    assert sum(totals(bar).values()) == 24.0
+
+
+def test_run_without_a_time_line_has_a_bar_all_the_same():
+    assert totals(time_bar((), 83.0))["other"] == 83.0
 
 
 @pytest.mark.parametrize(

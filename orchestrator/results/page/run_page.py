@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.figures import whole
@@ -13,30 +12,16 @@ from orchestrator.results.chance import accuracy_interval
 from orchestrator.results.page.charts import Series, line_chart, reliability_chart
 from orchestrator.results.page.pictures import pictures
 from orchestrator.results.page.render import render
+from orchestrator.results.page.time_bar import time_bar, totals
 from orchestrator.results.record import RunRecord
 from orchestrator.results.report import Report
 from orchestrator.storage import RunFolder, Storage
-
-#: Phases of a run, in their order; whatever a run's time holds besides is "other".
-_PHASES = ("queue", "prepare", "start", "train", "evaluate")
 
 #: Entries of a history that are no metrics.
 _NO_METRICS = {"epoch", "step", "seconds", "rows_per_s"}
 
 #: Classes that a confusion matrix is drawn for: more can't be told apart on a page.
 _MOST_CLASSES = 40
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """A part of a run's time."""
-
-    #: Its name.
-    name: str
-    #: How long it took.
-    seconds: float
-    #: Part of the whole, from 0 to 1.
-    part: float
 
 
 def run_page(run: RunFolder, storage: Storage) -> str:
@@ -48,6 +33,7 @@ def run_page(run: RunFolder, storage: Storage) -> str:
     """
     report, record = Report.read(run), RunRecord.read(run)
     running = running_metrics(run)
+    spans = time_bar(report.timeline, report.wall_s)
     mistakes = report.hardest_mistakes
     return render(
         "run",
@@ -57,20 +43,12 @@ def run_page(run: RunFolder, storage: Storage) -> str:
         interval=_interval(report),
         curves=_curves(report, running),
         throughput=_throughput(report.history),
-        phases=phases(report),
+        spans=spans,
+        totals=totals(spans),
         matrix=_matrix(report),
         reliability=reliability_chart(report.calibration) if report.test_rows else None,
         pictures=pictures(report, storage, [m["row"] for m in mistakes]) if mistakes else {},
     )
-
-
-def phases(report: Report) -> list[Phase]:
-    """Return the parts of a run's time, in their order; they add up to all of it."""
-    named = {name: report.phases.get(name, 0.0) for name in _PHASES}
-    named |= {name: s for name, s in report.phases.items() if name not in named}
-    whole_s = max(report.wall_s, sum(named.values())) or 1.0
-    named["other"] = max(0.0, whole_s - sum(named.values()))
-    return [Phase(name=n, seconds=s, part=s / whole_s) for n, s in named.items()]
 
 
 def metric_names(histories: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:

@@ -1,0 +1,140 @@
+"""Schedules and their ticks as people are told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orchestrator.driver_lock import is_driven
+from orchestrator.events import EventLog
+from orchestrator.schedule.decision import Outcome
+from orchestrator.schedule.definition import Schedule
+from orchestrator.schedule.history import History, Record
+from orchestrator.schedule.shelf import Shelf
+from orchestrator.states import RunState
+from orchestrator.storage import Storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class TickAccount:
+    """What became of one tick, and of its run."""
+
+    #: The tick, in UTC.
+    tick: datetime
+    #: `fired`, `skipped`, `missed`; or `failed`: it was fired, and its run could not start.
+    outcome: str
+    #: Its run; None if there is none.
+    run_id: str | None
+    #: Why, in words.
+    why: str
+    #: The state of its run; `waiting` before it begins, None if there is none.
+    state: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "tick": self.tick.isoformat(),
+            "outcome": self.outcome,
+            "run_id": self.run_id,
+            "why": self.why,
+            "state": self.state,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleAccount:
+    """One schedule in a list."""
+
+    #: The schedule.
+    schedule: Schedule
+    #: Its next tick; None if it is paused, or there is none.
+    next_tick: datetime | None
+    #: Its last tick; None before the first.
+    last: TickAccount | None
+
+    @property
+    def last_state(self) -> str | None:
+        """The state of the last tick's run, or what became of a tick without one."""
+        if self.last is None:
+            return None
+        return self.last.state or self.last.outcome
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            **self.schedule.to_dict(),
+            "paused": self.schedule.paused_at is not None,
+            "next_tick": self.next_tick.isoformat() if self.next_tick else None,
+            "last_tick": self.last.tick.isoformat() if self.last else None,
+            "last_run": self.last.run_id if self.last else None,
+            "last_state": self.last_state,
+        }
+
+
+def account(schedule: Schedule, shelf: Shelf, now: datetime) -> ScheduleAccount:
+    """Sum up a schedule.
+
+    Raises:
+        UnavailableError: Its log is damaged, or can't be read.
+    """
+    history = shelf.history(schedule.name)
+    tail = history.tail(since=schedule.since)
+    last = tail.ticks[-1] if tail.ticks else None
+    return ScheduleAccount(
+        schedule=schedule,
+        next_tick=None if schedule.paused_at else next(_ticks_to_come(schedule, tail, now), None),
+        last=_account_of(last, history, shelf.storage) if last else None,
+    )
+
+
+def ticks_to_come(schedule: Schedule, shelf: Shelf, now: datetime) -> Iterator[datetime]:
+    """Yield the ticks after now that nothing was decided of yet, in UTC.
+
+    Raises:
+        UnavailableError: Its log is damaged, or can't be read.
+    """
+    tail = shelf.history(schedule.name).tail(since=schedule.since)
+    return _ticks_to_come(schedule, tail, now)
+
+
+def _ticks_to_come(schedule: Schedule, tail: Record, now: datetime) -> Iterator[datetime]:
+    return schedule.ticks(max(now, tail.through, schedule.since))
+
+
+def ticks_so_far(schedule: Schedule, shelf: Shelf) -> Iterator[TickAccount]:
+    """Yield what became of each tick, newest first.
+
+    Raises:
+        UnavailableError: Its log is damaged, or can't be read.
+    """
+    history = shelf.history(schedule.name)
+    for record in history.records():
+        for outcome in reversed(record.ticks):
+            yield _account_of(outcome, history, shelf.storage)
+
+
+def _account_of(outcome: Outcome, history: History, storage: Storage) -> TickAccount:
+    run_id, name, why = outcome.run_id, str(outcome.outcome), outcome.why
+    state = None
+    if run_id is not None:
+        ending = history.ending(outcome)
+        if ending is None:
+            state = _state(run_id, storage)
+        elif ending.state is None:
+            name, run_id, why = "failed", None, ending.why or why
+        else:
+            state = ending.state.value
+            why = f"{why}; {ending.why}" if ending.why else why
+    return TickAccount(tick=outcome.tick, outcome=name, run_id=run_id, why=why, state=state)
+
+
+def _state(run_id: str, storage: Storage) -> str:
+    run = storage.run(run_id)
+    state = EventLog(path=run.events).state()
+    if state is None:
+        return "waiting"
+    if not state.finished and not is_driven(run):
+        state = RunState.LOST
+    return state.value
