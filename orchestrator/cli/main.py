@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "report": ("report", "report", "Show what came out of a run."),
     "compare": ("compare", "command", "Say how runs differ, and whether that is chance."),
     "reproduce": ("reproduce", "reproduce", "Do a run again; say whether it comes out the same."),
-    "results": ("results", "results", "Compare the results of all runs in one table."),
+    "results": ("results", "results", "Show the results of all runs, or ask them in SQL."),
     "tensorboard": ("tensorboard", "tensorboard", "Open TensorBoard on a run, or on all."),
     "schedule": ("schedule", "schedule", "Run jobs at times; show what became of each tick."),
     "export": ("export", "export_run", "Print a run as Kubernetes takes it."),
