@@ -39,7 +39,7 @@ _LONGEST_WAIT_S = 2.0
 #: How long a writer waits for its turn, and how often it looks.
 _TURN_S, _LOOK_S = 20.0, 0.002
 
-#: Files of a table at which small ones are made one: a run is a file, and many are slow to read.
+#: Small files of a table at which they are made one: a run is a file, and many are slow to read.
 _MOST_FILES = 50
 
 #: Files of this size are left alone by that, so that its cost doesn't grow with the table.
@@ -170,19 +170,21 @@ class RunTable:
     def _tidy(self, target: DeltaTable) -> None:
         """Make small files one and remove those that nobody reads any more, if it is time for it.
 
-        Rows stay as they are, and so do files that a reader may have begun with; whoever is
-        overtaken by another writer leaves it to the next.
+        Rows stay as they are, and so do files that a reader may have begun with. Whoever can't do
+        it, as one who is overtaken by another writer, leaves it to the next.
         """
+        import pyarrow as pa
         from deltalake import WriterProperties
-        from deltalake.exceptions import CommitFailedError
+        from deltalake.exceptions import DeltaError
 
-        if target.get_add_actions().num_rows < _MOST_FILES:
+        sizes = pa.table(target.get_add_actions())["size_bytes"].to_pylist()
+        if sum(size < _FILE_BYTES // 2 for size in sizes) < _MOST_FILES:
             return
         with storage_errors(self.path):
             handle = os.open(self._lock("tidy"), os.O_RDWR | os.O_CREAT, 0o644)
         try:
             if _try_lock(handle):
-                with contextlib.suppress(CommitFailedError):
+                with contextlib.suppress(DeltaError):
                     target.update_incremental()
                     target.optimize.compact(
                         target_size=_FILE_BYTES,
