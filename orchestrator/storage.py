@@ -185,9 +185,12 @@ class ScheduleFolder:
         """What runs, and when."""
         return self.path / "schedule.json"
 
-    def end(self, run_id: str) -> Path:
-        """Return the file that tells how a tick ended; it is there when it has."""
-        return self.path / "ends" / f"{run_id}.json"
+    def end(self, run_id: str) -> str:
+        """Return the file that tells how a tick ended; it is there when it has.
+
+        A text: a loop with thousands of schedules asks for thousands at once.
+        """
+        return f"{self.path}/ends/{run_id}.json"
 
     def attempts(self, run_id: str) -> Path:
         """Return the file that counts how often a tick's run was started or taken up.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from orchestrator.atomic import read_json, write_json
@@ -47,7 +49,7 @@ class Endings:
 
     def has(self, outcome: Outcome) -> bool:
         """Return whether a fired tick's end is recorded."""
-        return self.folder.end(_run_id(outcome)).exists()
+        return os.path.exists(self.folder.end(_run_id(outcome)))  # noqa: PTH110
 
     def still_open(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
         """Return those of some fired ticks that have not ended, in their order."""
@@ -60,7 +62,7 @@ class Endings:
             UnavailableError: The storage can't be written.
         """
         if self.folder.definition.exists():
-            write_json(self.folder.end(_run_id(outcome)), ending.to_dict())
+            write_json(Path(self.folder.end(_run_id(outcome))), ending.to_dict())
 
     def of(self, outcome: Outcome) -> Ending | None:
         """Return how a fired tick ended; None if nobody has recorded that yet.
@@ -70,7 +72,7 @@ class Endings:
         """
         if not self.has(outcome):
             return None
-        values = read_json(self.folder.end(_run_id(outcome)))
+        values = read_json(Path(self.folder.end(_run_id(outcome))))
         return Ending(
             state=RunState(values["state"]) if values["state"] else None,
             time=datetime.fromisoformat(values["time"]),

@@ -97,7 +97,7 @@ class Keeper:
     def _await_turn(self) -> bool:
         """Wait until the runs before this one have ended; return whether the schedule remains."""
         for run_id in self.outcome.after:
-            while not self.endings.folder.end(run_id).exists():
+            while not Path(self.endings.folder.end(run_id)).exists():
                 if not self.endings.folder.definition.exists():
                     return False
                 run = self.storage.run(run_id)
@@ -275,9 +275,9 @@ def named_dataset(job: str, args: Sequence[str], folder: Path) -> list[str]:
 
 def option(args: Sequence[str], name: str) -> str | None:
     """Return what an option is given on a command line that is known to be right; None: nothing."""
-    for word, following in zip(args, [*args[1:], ""], strict=True):
+    for place, word in enumerate(args):
         if word == name:
-            return following
+            return args[place + 1]
         if word.startswith(f"{name}="):
             return word.partition("=")[2]
     return None
