@@ -51,8 +51,9 @@ def show(launch_job, name):
 
 
 def test_a_schedule_from_its_beginning_to_its_end(launch_job):
-    launch_job("schedule", "add", "nightly", "pets", "--cron", "30 2 * * *", "--timezone",
-               "Europe/Berlin", "--units", "5", "--workers", "2:4", "--", "--start", "7")  # fmt: skip
+    launch_job("schedule", "add", "nightly", "pets", "--cron", "30 2 * * *",
+               "--timezone", "Europe/Berlin", "--units", "5", "--workers", "2:4",
+               "--", "--start", "7")  # fmt: skip
     shown = show(launch_job, "nightly")
     assert shown["args"] == ["--units", "5", "--workers", "2:4", "--start", "7"]
     assert shown["history"] == []
