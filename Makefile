@@ -13,13 +13,12 @@ PYTHON  ?= python3.13 python3.12 python3.11 python3
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-BENCHMARKS := input_pipeline cli_start start training recovery checkpoints preparing reading schedules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test check format bench chaos lock clean
+.PHONY: help setup train test check format bench bench-full chaos lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "make train takes JOB=$(JOB) WORKERS=$(WORKERS) ARGS='--epochs 3'; make test takes ARGS too."
 
@@ -41,10 +40,11 @@ format: $(INSTALLED)  ## Format the code and mend what lint can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(INSTALLED)  ## Run all benchmarks, side by side with their peers
-	@status=0; for name in $(BENCHMARKS); do \
-	  echo "== $$name"; $(BIN)/python benchmarks/$$name.py || status=$$?; \
-	done; exit $$status
+bench: $(INSTALLED)  ## Measure against the peers, side by side, in less than 15 minutes
+	@$(BIN)/python benchmarks/bench.py
+
+bench-full: $(INSTALLED)  ## Ask all questions at full length, and write docs/performance.md
+	@$(BIN)/python benchmarks/bench.py --full
 
 chaos: $(INSTALLED)  ## Strike small runs with FAULTS faults at random moments, by SEED, and judge their end
 	@$(BIN)/python tests/chaos/campaign.py --faults $(FAULTS) --seed $(SEED)

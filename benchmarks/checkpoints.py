@@ -1,6 +1,5 @@
 """Checkpoints: what writing them adds to the time of training.
 
-Targets: each epoch at most 2%, each 50 steps at most 10%, against the same run that writes none.
 Time is that between the ends of epochs, so that everything a checkpoint holds up is in it. What
 writes none is the same job in a project of its own, whose file takes the writing out: launch-job
 itself has no way to turn it off.
@@ -8,22 +7,39 @@ itself has no way to turn it off.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from measure import LAUNCH_JOB, ROOT, Target, find_mnist, report, run_text, take_turns
+from harness import (
+    LAUNCH_JOB,
+    ROOT,
+    Comparison,
+    Question,
+    at_most,
+    find_mnist,
+    options,
+    report,
+    run_text,
+    take_turns,
+)
 
 NONE = "no checkpoint"
 EPOCH = "each epoch"
 STEPS = "each 50 steps"
-TARGETS = {
-    (EPOCH, NONE): Target(bound=1.02, at_least=False),
-    (STEPS, NONE): Target(bound=1.10, at_least=False),
-}
+
+QUESTION = Question(
+    name="checkpoints",
+    title="What does writing checkpoints cost?",
+    unit="seconds from epoch to epoch",
+    comparisons=(
+        Comparison(ours=EPOCH, peer=NONE, target=at_most(1.02)),
+        Comparison(ours=STEPS, peer=NONE, target=at_most(1.10)),
+    ),
+    method=__doc__,
+)
 
 UNSAVED = """
 from orchestrator.training.callbacks import Checkpoints
@@ -33,8 +49,7 @@ Checkpoints._checkpoint = lambda *position: None
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = options(__doc__, rounds=5, short=3)
     parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
     data = find_mnist()
@@ -50,8 +65,8 @@ def main() -> int:
                 (STEPS, "50", True),
             )
         }
-        values = take_turns(contestants, arguments.rounds)
-    return report("checkpoints", "seconds from epoch to epoch", values, dict(TARGETS))
+        values = take_turns(contestants, arguments.rounds, warm_up=False)
+    return report(QUESTION, values)
 
 
 def make_project(folder: Path, *, saved: bool) -> Path:

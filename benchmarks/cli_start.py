@@ -1,40 +1,34 @@
-"""Help: `launch-job --help` against `python -c "import click"`, whole processes.
-
-Target: 3 times the peer's time or less.
-"""
+"""Help: `launch-job --help` against `ray --help` and `import click`, as whole processes."""
 
 from __future__ import annotations
 
-import argparse
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from pathlib import Path
 
-from measure import ROOT, Target, report, take_turns
+from harness import LAUNCH_JOB, Comparison, Question, at_most, options, report, seconds, take_turns
 
-OURS, PEER = "launch-job --help", "import click"
+OURS, RAY, CLICK = "launch-job --help", "ray --help", "import click"
+
+QUESTION = Question(
+    name="cli_start",
+    title="How long does the help take?",
+    unit="seconds",
+    comparisons=(
+        Comparison(ours=OURS, peer=RAY, target=at_most(0.25)),
+        Comparison(ours=OURS, peer=CLICK, target=at_most(3)),
+    ),
+    method=__doc__,
+)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+    rounds = options(__doc__, rounds=15, short=7).parse_args().rounds
     contestants = {
-        OURS: lambda: seconds([sys.executable, "-m", "orchestrator", "--help"]),
-        PEER: lambda: seconds([sys.executable, "-c", "import click"]),
+        OURS: lambda: seconds([LAUNCH_JOB, "--help"]),
+        RAY: lambda: seconds([Path(sys.executable).with_name("ray"), "--help"]),
+        CLICK: lambda: seconds([sys.executable, "-c", "import click"]),
     }
-    for run in contestants.values():
-        run()  # Compiles and reads from disk what the measured runs find in memory.
-    values = take_turns(contestants, rounds)
-    return report("cli_start", "seconds", values, {(OURS, PEER): Target(bound=3, at_least=False)})
-
-
-def seconds(command: Sequence[str]) -> float:
-    """Return how long a command took."""
-    began = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    return report(QUESTION, take_turns(contestants, rounds))
 
 
 if __name__ == "__main__":

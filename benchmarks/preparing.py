@@ -1,6 +1,6 @@
 """Preparing: rows of 28×28 bytes into shards, against writing as many bytes to the same disk.
 
-Target: 0.6 of the speed of plain writes, with fsync on both sides. Every contestant is a process of
+There is an fsync on both sides. Every contestant is a process of
 its own, whose peak memory is shown besides. Peers, for information: Ray Data's write_parquet and
 TensorFlow's TFRecordWriter on the same rows.
 
@@ -10,7 +10,6 @@ TensorFlow's TFRecordWriter on the same rows.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import tempfile
@@ -18,7 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measure import PEERS, Target, report, run_json, show, take_turns
+from harness import (
+    PEERS,
+    Comparison,
+    Question,
+    at_least,
+    options,
+    report,
+    run_json,
+    show,
+    take_turns,
+)
 
 OURS, PLAIN = "launch-job", "plain writes"
 RAY, TFRECORD = "Ray Data, write_parquet", "TFRecordWriter"
@@ -27,8 +36,7 @@ PEAK_BYTES = 1.5 * 2**30
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = options(__doc__, rounds=5, short=3)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--peers", action="store_true", help="run Ray Data and TFRecord as well")
     arguments = parser.parse_args()
@@ -46,9 +54,17 @@ def main() -> int:
         [(who, f"{max(t['peak'] for t in rounds) / 2**20:,.0f}") for who, rounds in told.items()],
     )
     speeds = {who: [t["mb_per_s"] for t in rounds] for who, rounds in told.items()}
-    targets: dict[tuple[str, str], Target | None] = {(OURS, w): None for w in ways if w != OURS}
-    targets[OURS, PLAIN] = Target(bound=0.6, at_least=True)
-    code = report("preparing", "MB/s of rows", speeds, targets)
+    question = Question(
+        name="preparing",
+        title="How fast do rows become shards?",
+        unit="MB/s of rows",
+        comparisons=(
+            Comparison(ours=OURS, peer=PLAIN, target=at_least(0.6)),
+            *(Comparison(ours=OURS, peer=who) for who in ways if who not in (OURS, PLAIN)),
+        ),
+        method=__doc__,
+    )
+    code = report(question, speeds)
     bounded = max(t["peak"] for t in told[OURS]) <= PEAK_BYTES
     return code if bounded else 1
 

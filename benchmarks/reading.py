@@ -1,13 +1,12 @@
 """Reading: rows/s that one of two workers gathers, of many rows against those of 60 thousand.
 
-Target: 0.8. Both datasets are prepared before anything is measured, and read in the order of an
+Both datasets are prepared before anything is measured, and read in the order of an
 epoch, as training reads them: at random, from files mapped into memory. So what counts is that of
 rows which the system has in its memory; `--rows 10000000` needs 8 GB of it, and of disk.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from measure import PEERS, ROOT, Target, report, take_turns
+from harness import PEERS, ROOT, Comparison, Question, at_least, options, report, take_turns
 
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(PEERS))
@@ -34,8 +33,7 @@ STEPS = 8
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = options(__doc__, rounds=7, short=3)
     parser.add_argument("--rows", type=int, default=1_000_000)
     arguments = parser.parse_args()
     many, few = f"of {arguments.rows:,} rows", f"of {FEW:,} rows"
@@ -48,7 +46,14 @@ def main() -> int:
         values = take_turns(
             {who: partial(rows_per_s, reader) for who, reader in readers.items()}, arguments.rounds
         )
-    return report("reading", "rows/s", values, {(many, few): Target(bound=0.8, at_least=True)})
+    question = Question(
+        name="reading",
+        title="Are many rows read as fast as few?",
+        unit="rows/s",
+        comparisons=(Comparison(ours=many, peer=few, target=at_least(0.8)),),
+        method=__doc__,
+    )
+    return report(question, values)
 
 
 def reader(folder: Path) -> StepReader:

@@ -1,12 +1,11 @@
 """Recovery: seconds from a worker's SIGKILL to the next optimizer step, against plain Ray Train.
 
-Target: 0.7 times the peer's time or less. Both train the LSTM on MNIST with two workers and write
+Both train the LSTM on MNIST with two workers and write
 a checkpoint every 50 steps; one worker is killed some seconds after the first step.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -18,11 +17,28 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from measure import LAUNCH_JOB, PEERS, Target, find_mnist, report, take_turns
+from harness import (
+    LAUNCH_JOB,
+    PEERS,
+    Comparison,
+    Question,
+    at_most,
+    find_mnist,
+    options,
+    report,
+    take_turns,
+)
 
 OURS = "launch-job"
 PEER = "TensorflowTrainer"
-TARGET = Target(bound=0.7, at_least=False)
+
+QUESTION = Question(
+    name="recovery",
+    title="How long until training goes on after a worker's death?",
+    unit="seconds from a worker's SIGKILL to the next optimizer step",
+    comparisons=(Comparison(ours=OURS, peer=PEER, target=at_most(0.7)),),
+    method=__doc__,
+)
 
 #: From the first step to the fault.
 _UNTIL_KILL_S = 4.0
@@ -32,14 +48,10 @@ _PATIENCE_S = 180.0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
+    rounds = options(__doc__, rounds=5, short=3).parse_args().rounds
     data = find_mnist()
     contestants = {OURS: lambda: recover_ours(data), PEER: lambda: recover_peer(data)}
-    values = take_turns(contestants, arguments.rounds)
-    unit = "seconds from a worker's SIGKILL to the next optimizer step"
-    return report("recovery", unit, values, {(OURS, PEER): TARGET})
+    return report(QUESTION, take_turns(contestants, rounds, warm_up=False))
 
 
 def recover_ours(data: Path) -> float:

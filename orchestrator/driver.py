@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog.definition import Job
+from orchestrator.conclusion import describe_error, write_report
 from orchestrator.data.manifest import Manifest
+from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.portion import Portion
 from orchestrator.data.prepare import PreparedDataset, prepare
 from orchestrator.data.source import Source
-from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError, UsageError
-from orchestrator.events import Event, EventLog, active_seconds
+from orchestrator.errors import RunFailedError, StoppedError, UsageError
+from orchestrator.events import EventLog
 from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
 from orchestrator.place import Place
+from orchestrator.predictions import Predictions
 from orchestrator.provenance import Provenance
-from orchestrator.results.report import Report, request_fields, score_fields
-from orchestrator.results.tables import ResultsStore
+from orchestrator.results.report import Report, score_fields
 from orchestrator.spec import RunSpec, dataset_name
 from orchestrator.states import RunState
 from orchestrator.storage import AttemptFolder, RunFolder, Storage
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
+from orchestrator.timeline import Phase, at, phase, take_noted
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
-from orchestrator.training.diagnosis import diagnose
-from orchestrator.training.failure import Failure
-from orchestrator.training.group import WorkersFailedError
 from orchestrator.training.monitor import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
 
@@ -48,6 +47,8 @@ class Driver:
     job: Job
     #: The rows, or the shards that were made of them.
     data: Source | PreparedDataset
+    #: Steps, and who reads which rows.
+    plan: TrainingPlan
     #: Where everything is kept.
     storage: Storage
     #: Where workers run.
@@ -58,7 +59,12 @@ class Driver:
     observer: Observer
     #: Whether to start anew if the run has checkpoints and none of them is whole.
     restart: bool = False
-    _phases: dict[str, float] = field(default_factory=dict)
+    #: When the command was given, in seconds since 1970.
+    began_s: float = field(default_factory=time.time)
+    #: Whether whoever submitted the run has written it down, and that it is queued.
+    queued: bool = False
+    _request: dict[str, Any] = field(default_factory=dict)
+    _phases: set[Phase] = field(default_factory=set)
     _fields: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> Report:
@@ -71,6 +77,12 @@ class Driver:
             StoppedError: The user interrupted it.
         """
         self._begin()
+        self.observer.began(
+            self.folder,
+            epochs=self.plan.epochs,
+            rows=self.plan.rows,
+            steps_per_epoch=self.plan.steps_per_epoch,
+        )
         try:
             prepared = self._prepare()
             results = self._train(prepared)
@@ -82,7 +94,7 @@ class Driver:
                 hint=f"`launch-job resume {self.spec.run_id}` goes on.",
             ) from err
         except Exception as err:
-            self._finish(RunState.FAILED, error=_describe(err))
+            self._finish(RunState.FAILED, error=describe_error(err))
             raise
         return self._finish(RunState.SUCCEEDED)
 
@@ -100,20 +112,21 @@ class Driver:
         provenance = Provenance.collect(self.job.path)
         self._fields = {"device": self.spec.device, "versions": provenance.versions}
         self._told = {e.details["epoch"] for e in self._log.read() if e.event == "epoch"}
-        self.folder.stop_request.unlink(missing_ok=True)
-        state = self._log.state()
-        if state is None:
-            self._request: dict[str, Any] = {
-                "spec": self.spec.to_dict(),
-                "provenance": provenance.to_dict(),
-            }
-        else:
+        states = self._log.states()
+        before = states[:-1] if self.queued else states
+        if states:
             self._request = {**read_json(self.folder.spec), "spec": self.spec.to_dict()}
-            if not state.finished:
-                self._enter(RunState.LOST)
+        else:
+            self._request = {"spec": self.spec.to_dict(), "provenance": provenance.to_dict()}
+        if before and not before[-1].finished:
+            self._enter(RunState.LOST)
+        if before:
             self._resume(provenance)
         write_json(self.folder.spec, self._request)
-        self._enter(RunState.QUEUED)
+        if not self.queued:
+            self.folder.stop_request.unlink(missing_ok=True)
+            self._enter(RunState.QUEUED)
+        self._log_noted()
 
     def _resume(self, now: Provenance) -> None:
         """Write down that the run goes on, and what has changed since it began."""
@@ -133,7 +146,7 @@ class Driver:
 
     def _prepare(self) -> PreparedDataset:
         self._enter(RunState.PREPARING)
-        with self._phase("prepare"):
+        with phase("data"):
             prepared = self._shards()
         mark = prepared.manifest.fingerprint
         if self._request.setdefault("dataset_fingerprint", mark) != mark:
@@ -174,12 +187,12 @@ class Driver:
         self.place.each(function, portions, tell)
 
     def _train(self, prepared: PreparedDataset) -> list[WorkerResult]:
-        with self._phase("start"):
-            self.place.start()
+        self.place.start()
         if self.place.dashboard:
             self.observer.dashboard(self.place.dashboard)
         device = self._choose_device()
         self._enter(RunState.RUNNING)
+        self._log_noted()
         supervisor = Supervisor(
             spec=self.spec,
             folder=self.folder,
@@ -197,8 +210,6 @@ class Driver:
             results = supervisor.run()
         finally:
             self._fields["workers"] = supervisor.workers or self.spec.workers
-        for phase, seconds in results[0].phases.items():
-            self._phases[phase] = self._phases.get(phase, 0.0) + seconds
         for entry in results[0].history:
             self._log_epoch(entry, datetime.now(UTC))
         return results
@@ -244,6 +255,10 @@ class Driver:
             raise RunFailedError(
                 f"{total.rows} test rows were evaluated; there are {manifest.rows('test')}."
             )
+        predictions = Predictions.merge([result.predictions for result in results])
+        if not predictions.distinct or len(predictions) != total.rows:
+            raise RunFailedError("The predictions of the workers are not one for each test row.")
+        predictions.write(self.folder.predictions)
         history = results[0].history
         seconds = sum(epoch["seconds"] for epoch in history)
         self._fields |= {
@@ -254,31 +269,10 @@ class Driver:
         }
 
     def _finish(self, state: RunState, *, error: dict[str, Any] | None = None) -> Report:
-        """Write the report, then the tables, then the state: the last says that all is there."""
-        now = datetime.now(UTC)
-        events = self._log.read()
-        report = Report(
-            **{
-                "dataset_fingerprint": "",
-                "history": tuple(_entry(e) for e in events if e.event == "epoch"),
-                **request_fields(self.spec),
-                **self._fields,
-                "state": state,
-                "error": error,
-                "restarts": tuple(
-                    {"time": e.time.isoformat(), "event": e.event, **e.details}
-                    for e in events
-                    if e.event in ("restart", "resume")
-                ),
-                "phases": self._phases,
-                "started_at": events[0].time.isoformat(),
-                "finished_at": now.isoformat(),
-                "wall_s": active_seconds(events, now),
-            }
-        )
-        report.write(self.folder)
-        ResultsStore(storage=self.storage).record(report)
-        self._enter(state)
+        self._log_noted()
+        report = write_report(self.spec, self.storage, state, fields=self._fields, error=error)
+        self._log_noted()
+        self._enter(state, **({"error": error} if error else {}))
         return report
 
     def _done_so_far(self) -> str:
@@ -290,6 +284,9 @@ class Driver:
     def _hear(self, update: Update) -> None:
         """Write news down and pass it on; an epoch that was told before is no news."""
         at = datetime.fromtimestamp(update.time_s, UTC)
+        if update.phase is not None:
+            self._log_phases([update.phase])
+            return
         if update.kind == "epoch":
             if not self._log_epoch(update.metrics, at, step=update.step):
                 return
@@ -306,40 +303,21 @@ class Driver:
         self._log.append("epoch", at=at, **{"step": step, **entry})
         return True
 
-    def _enter(self, state: RunState) -> None:
-        self._log.append("state", state=state.value)
+    def _log_noted(self) -> None:
+        """Write down the phases that this process has gone through."""
+        self._log_phases(take_noted())
+
+    def _log_phases(self, phases: Iterable[Phase]) -> None:
+        """Write phases down, each once: a worker of a later attempt inherits the same ones again.
+
+        What was over before the run began is none of its own, such as the import of a fork server
+        that was there.
+        """
+        for one in phases:
+            if one not in self._phases and one.ended_s > self.began_s:
+                self._phases.add(one)
+                self._log.append("phase", at=at(one.ended_s), **one.to_details())
+
+    def _enter(self, state: RunState, **details: Any) -> None:
+        self._log.append("state", state=state.value, **details)
         self.observer.entered(state)
-
-    @contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._phases[name] = time.perf_counter() - began
-
-
-def _entry(event: Event) -> dict[str, Any]:
-    """Return an epoch's metrics as a history has them."""
-    return {name: value for name, value in event.details.items() if name != "step"}
-
-
-def _describe(err: Exception) -> dict[str, Any]:
-    """Return what a report says of an error, with the rank that it began with."""
-    failure = err.__cause__.failure if isinstance(err.__cause__, WorkersFailedError) else None
-    return {
-        "kind": type(err).__name__,
-        "message": err.message if isinstance(err, LaunchJobError) else str(err),
-        "cause": diagnose(f"{type(err).__name__}: {err}").cause,
-        "hint": getattr(err, "hint", None),
-        **(_of_failure(failure) if failure else {}),
-    }
-
-
-def _of_failure(failure: Failure) -> dict[str, Any]:
-    return {
-        "kind": failure.kind,
-        "cause": failure.cause,
-        **({} if failure.rank is None else {"rank": failure.rank, "host": failure.host}),
-        "lines": list(failure.lines),
-    }

@@ -6,6 +6,7 @@ stays as it is: readers pass over it, and the next one begins on a line of its o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -93,10 +94,41 @@ class EventLog:
                 except ValueError:
                     continue
 
+    def states(self) -> list[RunState]:
+        """Return the states that the run was in, oldest first."""
+        return [RunState(e.details["state"]) for e in self.read() if e.event == "state"]
+
     def state(self) -> RunState | None:
         """Return the state the run was last seen in; None before its first."""
-        states = [e.details["state"] for e in self.read() if e.event == "state"]
-        return RunState(states[-1]) if states else None
+        states = self.states()
+        return states[-1] if states else None
+
+
+class EventTail:
+    """Reads a log that grows; each line is returned once, when it is whole.
+
+    Args:
+        path: The file; it need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = 0
+
+    def read(self) -> list[Event]:
+        """Return the events that came since the last call, oldest first."""
+        if not self._path.is_file():
+            return []
+        with storage_errors(self._path), self._path.open("rb") as file:
+            file.seek(self._place)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._place += len(whole)
+        found = []
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):
+                found.append(Event.from_line(line))
+        return found
 
 
 def active_seconds(events: Sequence[Event], now: datetime) -> float:
@@ -114,7 +146,7 @@ def active_seconds(events: Sequence[Event], now: datetime) -> float:
             began = event.time
         # What follows a driver's death is not its work.
         if event.details.get("state") != RunState.LOST and event.event != "resume":
-            last = event.time
+            last = event.time if last is None else max(last, event.time)
     return total + (now - began).total_seconds() if began else total
 
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.driver_lock import DriverLock
-from orchestrator.errors import StoppedError
-from orchestrator.interrupts import Interrupts
+from orchestrator.driving import drive, driving
 from orchestrator.observer import Observer
-from orchestrator.request import Request, check_unfinished, prepare_request
-from orchestrator.spec import DEFAULT_STREAMS, Device, RunOptions, RunSpec
+from orchestrator.request import ReadyRequest, Request, check_unfinished, prepare_request
+from orchestrator.spec import DEFAULT_STREAMS, Device, Precision, RunOptions, RunSpec
 from orchestrator.storage import RunFolder, Storage
+from orchestrator.timeline import note, take_noted
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pandas import DataFrame
 
     from orchestrator.cluster.embedded import EmbeddedRay
-    from orchestrator.cluster.joined import JoinedRay
     from orchestrator.results.report import Report
 
 
@@ -37,6 +36,8 @@ def launch(
     seed: int = 0,
     streams: int = DEFAULT_STREAMS,
     device: Device = "auto",
+    precision: Precision = "float32",
+    jit: bool = False,
     deterministic: bool | None = None,
     retries: int = 3,
     checkpoint_every: int | None = None,
@@ -44,9 +45,11 @@ def launch(
     wait_s: float | None = None,
     name: str | None = None,
     tags: Sequence[str] = (),
+    secrets: Sequence[str] = (),
     storage: str | None = None,
     data_dir: str | None = None,
     address: str | None = None,
+    insecure: bool = False,
     observer: Observer | None = None,
 ) -> Report:
     """Train a job and return its report.
@@ -67,6 +70,8 @@ def launch(
         seed: Seed of everything random.
         streams: Streams that the dataset is dealt into: the most workers it can have.
         device: `auto` takes GPUs where every worker can have one, else CPUs.
+        precision: What layers compute in: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        jit: Whether XLA compiles the forward and backward pass.
         deterministic: Whether TensorFlow's operations give the same bits each time; on CPUs if it
             isn't said.
         retries: Failures of workers after which training still goes on.
@@ -76,11 +81,14 @@ def launch(
         wait_s: Seconds to wait for free workers; as long as it takes if none is given.
         name: A name for the run, shown in lists.
         tags: Labels that are kept with its results.
+        secrets: Names of environment variables that only the run's processes are to know.
         storage: Folder for runs, datasets and results; LAUNCH_JOB_STORAGE or `./runs-store` if
             none is given.
         data_dir: Folder of the dataset's files; LAUNCH_JOB_DATA_DIR if none is given.
-        address: Address of a Ray cluster that is up; a Ray of its own on this machine if none is
-            given.
+        address: Address of a Ray cluster that is up (`orchestrator.cluster.address` says of which
+            kinds there are). If none is given: the project's own cluster, if it was brought up from
+            here, or else a Ray of its own on this machine.
+        insecure: Whether a cluster is accepted that lets everybody in.
         observer: Told what happens.
 
     Raises:
@@ -89,6 +97,7 @@ def launch(
         RunFailedError: The run failed.
         StoppedError: It was interrupted.
     """
+    began_s = time.time()
     watcher = observer or Observer()
     options = RunOptions(
         workers=workers,
@@ -96,6 +105,8 @@ def launch(
         seed=seed,
         streams=streams,
         device=device,
+        precision=precision,
+        jit=jit,
         deterministic=deterministic,
         retries=retries,
         checkpoint_every=checkpoint_every,
@@ -103,6 +114,7 @@ def launch(
         wait_s=wait_s,
         name=name,
         tags=tuple(tags),
+        secrets=tuple(secrets),
         data_dir=data_dir or os.environ.get("LAUNCH_JOB_DATA_DIR"),
         label=label,
     )
@@ -114,51 +126,51 @@ def launch(
         epochs=epochs,
         batch_size=batch_size,
         storage=Storage.chosen(storage),
-        address=address,
+        address=_cluster(address),
         observer=watcher,
     )
-    return run_request(request, watcher)
+    return run_request(request, watcher, began_s=began_s, insecure=insecure)
 
 
-def run_request(request: Request, observer: Observer) -> Report:
-    """Run a request where it is to run.
+def _cluster(address: str | None) -> str | None:
+    from orchestrator.cluster.address import LOCAL, standing_cluster
+
+    if address is None:
+        return standing_cluster()
+    return None if address == LOCAL else address
+
+
+def run_request(
+    request: Request, observer: Observer, *, began_s: float, insecure: bool = False
+) -> Report:
+    """Run a request where it is to run, and wait for its end.
+
+    Args:
+        request: The request.
+        observer: Told what happens.
+        began_s: When the command was given, in seconds since 1970.
+        insecure: Whether a cluster is accepted that lets everybody in.
 
     Raises:
         LaunchJobError: As `launch` does.
     """
+    if request.address is not None:
+        from orchestrator.submission import submit
+
+        submitted = submit(request, observer, began_s=began_s, insecure=insecure)
+        return submitted.follow(observer)
+    assert isinstance(request, ReadyRequest)
+    take_noted()  # What this process did before is none of this run's.
+    note("command", began_s)
     request.storage.check_writable()
     folder = request.storage.run(request.spec.run_id)
-    with DriverLock(folder), Interrupts() as interrupts:
+    with driving(folder) as interrupts:
         # Another driver may have brought it to its end since the request was made.
         check_unfinished(folder)
-        try:
-            return _drive(request, folder, interrupts, observer)
-        except KeyboardInterrupt as err:
-            raise StoppedError("Stopped.") from err
-
-
-def _drive(
-    request: Request, folder: RunFolder, interrupts: Interrupts, observer: Observer
-) -> Report:
-    from orchestrator.driver import Driver
-
-    spec, plan = request.spec, request.plan
-    if request.address is None:
-        spec = _share_cores(spec, observer)
-    with _place(request, folder) as place:
-        observer.began(
-            folder, epochs=plan.epochs, rows=plan.rows, steps_per_epoch=plan.steps_per_epoch
-        )
-        return Driver(
-            spec=spec,
-            job=request.job,
-            data=request.data,
-            storage=request.storage,
-            place=place,
-            interrupts=interrupts,
-            observer=observer,
-            restart=request.restart,
-        ).run()
+        spec = _share_cores(request.spec, observer)
+        with _own_ray(request, folder) as place:
+            ready = dataclasses.replace(request, spec=spec)
+            return drive(ready, place, interrupts, observer, began_s=began_s)
 
 
 def _share_cores(spec: RunSpec, observer: Observer) -> RunSpec:
@@ -172,16 +184,7 @@ def _share_cores(spec: RunSpec, observer: Observer) -> RunSpec:
     return dataclasses.replace(spec, notes=(*spec.notes, note))
 
 
-def _place(request: Request, folder: RunFolder) -> EmbeddedRay | JoinedRay:
-    if request.address is None:
-        from orchestrator.cluster.embedded import EmbeddedRay
+def _own_ray(request: Request, folder: RunFolder) -> EmbeddedRay:
+    from orchestrator.cluster.embedded import EmbeddedRay
 
-        return EmbeddedRay(workers=request.spec.least_workers, logs=folder.logs)
-    from orchestrator.cluster.joined import JoinedRay
-
-    return JoinedRay(
-        request.address,
-        storage=request.storage,
-        run_id=request.spec.run_id,
-        files=[request.job.path],
-    )
+    return EmbeddedRay(workers=request.spec.least_workers, logs=folder.logs)

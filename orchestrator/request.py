@@ -19,6 +19,7 @@ from orchestrator.driver_lock import is_driven
 from orchestrator.errors import DataUnavailableError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
+from orchestrator.secrets import check_secrets
 from orchestrator.sources import SourceRequest, cache_dir
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
@@ -30,22 +31,28 @@ IN_MEMORY = "memory"
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A run that is ready to start: everything is checked that can be without starting Ray."""
+    """A run that is asked for: everything is checked that can be without its data."""
 
     #: What is asked for.
     spec: RunSpec
     #: The job.
     job: Job
-    #: The rows, or the shards that were made of them.
-    data: Source | PreparedDataset
-    #: Steps, and who reads which rows.
-    plan: TrainingPlan
     #: Where everything is kept.
     storage: Storage
     #: Address of a Ray cluster that is up; None: a Ray of its own.
     address: str | None = None
     #: Whether to start anew if the run has checkpoints and none of them is whole.
     restart: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadyRequest(Request):
+    """A run that is ready to start: everything is checked that can be without starting Ray."""
+
+    #: The rows, or the shards that were made of them.
+    data: Source | PreparedDataset
+    #: Steps, and who reads which rows.
+    plan: TrainingPlan
 
     @property
     def origin(self) -> str:
@@ -72,15 +79,20 @@ def prepare_request(
     observer: Observer,
     run_id: str | None = None,
 ) -> Request:
-    """Check a request and find its data.
+    """Check a request.
 
     The arguments are those of `launch`, and the run's identifier where it has one already, as that
     of a schedule's tick has.
+
+    Returns:
+        A ReadyRequest, if the run is to have a Ray of its own. For a cluster, the data is looked
+        for there, by the run's driver: it may not be within reach from here.
 
     Raises:
         UsageError: The request can't be met as it is, or the run has begun already.
         UnavailableError: The data can't be had.
     """
+    check_secrets(options.secrets)
     catalog = load_catalog()
     entry = catalog.jobs.get(job)
     named = dataset is None or isinstance(dataset, str)
@@ -95,20 +107,46 @@ def prepare_request(
     )
     if run_id is not None:
         _check_new(storage.run(run_id))
+    request = Request(spec=wanted, job=entry, storage=storage, address=address)
     if named:
-        strict = dataset is not None or address is not None
-        spec, source = _find_rows(catalog, wanted, strict=strict, observer=observer)
-    else:
-        spec = wanted
-        context = SourceContext(data_dir=None, cache_dir=cache_dir(), progress=observer.progress)
-        source = memory_source(dataset, label=spec.label, shape=entry.shape, context=context)
-    return Request(
+        if address is not None:
+            return request
+        return find_data(request, strict=dataset is not None, observer=observer)
+    if address is not None:
+        raise UsageError(
+            "Rows in memory can't be sent to a cluster.",
+            hint="Write them to a file that every node sees, and name that as the dataset.",
+        )
+    context = SourceContext(data_dir=None, cache_dir=cache_dir(), progress=observer.progress)
+    source = memory_source(dataset, label=wanted.label, shape=entry.shape, context=context)
+    return _ready(request, wanted, source)
+
+
+def find_data(request: Request, *, strict: bool, observer: Observer) -> ReadyRequest:
+    """Find the data of a request, and plan with it.
+
+    Args:
+        request: The request.
+        strict: Whether no other dataset may stand in for one that can't be had.
+        observer: Told of downloads, and of a stand-in.
+
+    Raises:
+        UsageError: There is no such dataset, or it can't be trained on as asked.
+        UnavailableError: It can't be had.
+    """
+    spec, source = _find_rows(load_catalog(), request.spec, strict=strict, observer=observer)
+    return _ready(request, spec, source)
+
+
+def _ready(request: Request, spec: RunSpec, data: Source | PreparedDataset) -> ReadyRequest:
+    return ReadyRequest(
         spec=spec,
-        job=entry,
-        data=source,
-        plan=_plan(spec, _rows(source)),
-        storage=storage,
-        address=address,
+        job=request.job,
+        storage=request.storage,
+        address=request.address,
+        restart=request.restart,
+        data=data,
+        plan=_plan(spec, _rows(data)),
     )
 
 
@@ -188,7 +226,7 @@ def prepare_resumption(
     address: str | None,
     observer: Observer,
 ) -> Request:
-    """Check that a run can go on, and find its data.
+    """Check that a run can go on.
 
     Args:
         run: The run.
@@ -198,6 +236,9 @@ def prepare_resumption(
         storage: Where the run is.
         address: Address of a Ray cluster that is up; a Ray of its own if none is given.
         observer: Told what happens.
+
+    Returns:
+        A ReadyRequest, if the run is to have a Ray of its own; as in `prepare_request`.
 
     Raises:
         UsageError: It has succeeded, it is still going on, or its job is gone.
@@ -210,24 +251,33 @@ def prepare_resumption(
     check_unfinished(run)
     asked = read_json(run.spec)
     spec = RunSpec.from_dict(asked.get("spec", {}), where=str(run.spec))
+    check_secrets(spec.secrets)
     if workers is not None:
         spec = dataclasses.replace(spec, workers=workers, min_workers=min_workers)
-    catalog = load_catalog()
-    mark = asked.get("dataset_fingerprint")
-    data: Source | PreparedDataset | None = None
-    if mark is not None:
-        data = find_prepared(dataset_name(spec.dataset), mark, storage=storage)
-    if data is None:
-        spec, data = _find_rows(catalog, spec, strict=True, observer=observer)
-    return Request(
+    request = Request(
         spec=spec,
-        job=catalog.jobs.get(spec.job),
-        data=data,
-        plan=_plan(spec, _rows(data)),
+        job=load_catalog().jobs.get(spec.job),
         storage=storage,
         address=address,
         restart=restart,
     )
+    return request if address is not None else find_data_again(request, observer=observer)
+
+
+def find_data_again(request: Request, *, observer: Observer) -> ReadyRequest:
+    """Find the data of a run that was asked for before: the shards it began with, if it has begun.
+
+    Raises:
+        UsageError: There is no such dataset, or it can't be trained on as asked.
+        UnavailableError: It can't be had.
+    """
+    spec = request.spec
+    mark = read_json(request.storage.run(spec.run_id).spec).get("dataset_fingerprint")
+    if mark is not None:
+        found = find_prepared(dataset_name(spec.dataset), mark, storage=request.storage)
+        if found is not None:
+            return _ready(request, spec, found)
+    return find_data(request, strict=True, observer=observer)
 
 
 def check_unfinished(run: RunFolder) -> None:

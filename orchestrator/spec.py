@@ -17,8 +17,15 @@ from orchestrator.storage import check_name
 #: What workers compute on; `auto` takes GPUs where every worker can have one, else CPUs.
 Device = Literal["auto", "cpu", "gpu"]
 
+#: What layers compute in; variables are float32 in any case.
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+
 #: Streams a dataset is dealt into unless told otherwise: many worker counts divide it evenly.
 DEFAULT_STREAMS = 48
+
+
+#: Fields of a request that are tuples; JSON knows lists.
+_TUPLES = ("tags", "notes", "secrets")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,10 @@ class RunOptions:
     streams: int = DEFAULT_STREAMS
     #: What workers compute on.
     device: Device = "auto"
+    #: What layers compute in.
+    precision: Precision = "float32"
+    #: Whether XLA compiles the part of a step that it can.
+    jit: bool = False
     #: Whether TensorFlow's operations give the same bits each time; None: on CPUs.
     deterministic: bool | None = None
     #: Failures of workers after which training still goes on.
@@ -57,6 +68,8 @@ class RunOptions:
     data_dir: str | None = None
     #: Column to learn of a dataset that is a file.
     label: str | None = None
+    #: Names of environment variables whose values only the run's processes may know.
+    secrets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for option in ("workers", "streams", "keep"):
@@ -76,6 +89,8 @@ class RunOptions:
             raise UsageError(f"--wait can't be {self.wait_s:g} seconds.")
         if self.device not in get_args(Device):
             raise UsageError(f"--device is one of {', '.join(get_args(Device))}.")
+        if self.precision not in get_args(Precision):
+            raise UsageError(f"--precision is one of {', '.join(get_args(Precision))}.")
 
     @property
     def least_workers(self) -> int:
@@ -115,7 +130,10 @@ class RunSpec(RunOptions):
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {**dataclasses.asdict(self), "tags": list(self.tags), "notes": list(self.notes)}
+        return {
+            **dataclasses.asdict(self),
+            **{name: list(getattr(self, name)) for name in _TUPLES},
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str) -> RunSpec:
@@ -134,7 +152,7 @@ class RunSpec(RunOptions):
         needed = {name for name, f in fields.items() if f.default is dataclasses.MISSING}
         if missing := sorted(needed - set(values)):
             raise UsageError(f"{where}: key {missing[0]!r} is missing.")
-        tuples = {key: tuple(values.get(key, ())) for key in ("tags", "notes")}
+        tuples = {key: tuple(values.get(key, ())) for key in _TUPLES}
         try:
             return cls(**{**values, **tuples})
         except UsageError as err:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,15 @@ class AttemptFolder:
         """Return the files of all ranks that failed, in the order of the ranks."""
         return sorted(self.path.glob("failure-*.json"))
 
+    @property
+    def metrics(self) -> Path:
+        """A line every so many steps, with rank 0's metrics of the epoch so far."""
+        return self.path / "metrics.jsonl"
+
+    def predictions(self, rank: int) -> Path:
+        """Return the file of what a rank said of each of its test rows."""
+        return self.path / f"predictions-{rank:04d}.arrow"
+
     def result(self, rank: int) -> Path:
         """Return the file of what a rank did and counted; it is there when the rank is done."""
         return self.path / f"result-{rank:04d}.json"
@@ -107,6 +117,16 @@ class RunFolder:
         return self.path / "report.json"
 
     @property
+    def page(self) -> Path:
+        """What came out, as a page for a browser."""
+        return self.path / "report.html"
+
+    @property
+    def predictions(self) -> Path:
+        """What the model said of each test row."""
+        return self.path / "predictions.arrow"
+
+    @property
     def model(self) -> Path:
         """The trained model; `keras.models.load_model` reads it."""
         return self.path / "model.keras"
@@ -126,9 +146,34 @@ class RunFolder:
         """There if the run is to stop."""
         return self.path / "stop.json"
 
+    @property
+    def live(self) -> Path:
+        """What happens at this moment: the newest step, or what is waited for."""
+        return self.path / "live.json"
+
+    @property
+    def submission(self) -> Path:
+        """The cluster that the run was submitted to, and as which job, if it was."""
+        return self.path / "submission.json"
+
+    @property
+    def secrets(self) -> Path:
+        """Values that only the run's own processes may know, while it goes on."""
+        return self.path / ".secrets.json"
+
+    def size_bytes(self) -> int:
+        """Return how large the folder is, with all that is in it."""
+        with storage_errors(self.path):
+            return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
+
     def attempt(self, number: int) -> AttemptFolder:
         """Return the folder of an attempt."""
         return AttemptFolder(run=self, number=number)
+
+    def attempts(self) -> list[AttemptFolder]:
+        """Return the folders of all attempts, in their order."""
+        names = (p.name for p in self.path.glob("attempts/*"))
+        return [self.attempt(number) for number in sorted(int(n) for n in names if n.isdigit())]
 
     def new_attempt(self) -> AttemptFolder:
         """Make the folder of the next attempt.
@@ -139,7 +184,7 @@ class RunFolder:
         attempts = self.path / "attempts"
         with storage_errors(attempts):
             attempts.mkdir(parents=True, exist_ok=True)
-            last = max((int(p.name) for p in attempts.iterdir() if p.name.isdigit()), default=0)
+            last = max((attempt.number for attempt in self.attempts()), default=0)
             attempt = self.attempt(last + 1)
             attempt.path.mkdir()
         return attempt
@@ -167,6 +212,10 @@ class RunFolder:
     def rank_log(self, rank: int) -> Path:
         """Return the log file of a rank."""
         return self.logs / f"rank-{rank:04d}.log"
+
+    def log_times(self, log: Path) -> Path:
+        """Return the file that tells how long a log was at which time."""
+        return log.with_suffix(".times")
 
     def rank_logs(self) -> list[Path]:
         """Return the log files of all ranks, in their order."""
@@ -289,9 +338,19 @@ class Storage:
 
     def run_ids(self) -> list[str]:
         """Return the identifiers of all runs, oldest first."""
-        if not self.runs.is_dir():
-            return []
-        return sorted(p.name for p in self.runs.iterdir() if (p / "spec.json").is_file())
+        return [*self.newest_run_ids()][::-1]
+
+    def newest_run_ids(self, part: str = "") -> Iterator[str]:
+        """Yield the identifiers of runs, newest first; only folders of those are looked into.
+
+        Among tens of thousands, a look into each takes seconds on a network's file system.
+
+        Args:
+            part: The beginning or the end of the identifiers.
+        """
+        names = [p.name for p in self.runs.iterdir()] if self.runs.is_dir() else []
+        wanted = (name for name in names if name.startswith(part) or name.endswith(part))
+        return (n for n in sorted(wanted, reverse=True) if (self.runs / n / "spec.json").is_file())
 
     def find_run(self, text: str) -> RunFolder:
         """Return the one existing run that `text` names.
@@ -302,12 +361,11 @@ class Storage:
         Raises:
             UsageError: No run matches, or several do.
         """
-        ids = self.run_ids()
-        if text == "latest" and ids:
-            return self.run(ids[-1])
-        found = [i for i in ids if i == text] or [
-            i for i in ids if i.startswith(text) or i.endswith(text)
-        ]
+        if _SAFE_NAME.fullmatch(text) and self.run(text).spec.is_file():
+            return self.run(text)
+        if text == "latest" and (last := next(self.newest_run_ids(), None)) is not None:
+            return self.run(last)
+        found = [*self.newest_run_ids(text)][::-1]
         if len(found) == 1:
             return self.run(found[0])
         if not found:

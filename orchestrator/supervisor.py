@@ -209,4 +209,4 @@ class Supervisor:
         return [self._attempt.result(rank) for rank in range(self.workers)]
 
     def _results(self) -> list[WorkerResult]:
-        return [WorkerResult.read(path) for path in self._result_files()]
+        return [WorkerResult.read(self._attempt, rank) for rank in range(self.workers)]

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from workload import BATCH_SIZE, build_model, epoch_entry, load_train
+from workload import BATCH_SIZE, MODELS, epoch_entry, load
 
 STEPS_PER_CALL = 8
 
@@ -27,12 +27,13 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--model", choices=MODELS, default="lstm")
     parser.add_argument(
         "--compiled", action="store_true", help="compile the forward and backward pass with XLA"
     )
     arguments = parser.parse_args()
     if "TF_CONFIG" in os.environ:
-        train(arguments.data_dir, arguments.epochs, compiled=arguments.compiled)
+        train(arguments)
     else:
         start_workers(arguments.workers)
 
@@ -67,7 +68,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def train(data_dir: Path, epochs: int, *, compiled: bool) -> None:
+def train(arguments: argparse.Namespace) -> None:
     """Train as one worker of those that TF_CONFIG names."""
     import tensorflow as tf
 
@@ -77,7 +78,7 @@ def train(data_dir: Path, epochs: int, *, compiled: bool) -> None:
     import keras
 
     rank, workers = strategy.cluster_resolver.task_id, strategy.num_replicas_in_sync
-    x, y = load_train(data_dir)
+    x, y = load(arguments.data_dir, "train")
     steps, rest = divmod(len(x), BATCH_SIZE)
     steps += rest > 0
 
@@ -88,12 +89,12 @@ def train(data_dir: Path, epochs: int, *, compiled: bool) -> None:
         return rows.shuffle(len(x) // workers, seed=0).batch(batch).prefetch(tf.data.AUTOTUNE)
 
     with strategy.scope():
-        model = build_model()
+        model = MODELS[arguments.model]()
         optimizer = keras.optimizers.Adam(1e-3)
         optimizer.build(model.trainable_variables)
     batches = strategy.distribute_datasets_from_function(shard)
 
-    @tf.function(jit_compile=compiled or None)
+    @tf.function(jit_compile=arguments.compiled or None)
     def gradients(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             losses = keras.losses.sparse_categorical_crossentropy(y, model(x, training=True))
@@ -114,7 +115,7 @@ def train(data_dir: Path, epochs: int, *, compiled: bool) -> None:
         return strategy.reduce(tf.distribute.ReduceOp.SUM, total, axis=None)
 
     entries = []
-    for epoch in range(epochs):
+    for epoch in range(arguments.epochs):
         began = time.perf_counter()
         iterator, total = iter(batches), 0.0
         for done in range(0, steps, STEPS_PER_CALL):

@@ -25,13 +25,13 @@ def train(config: dict[str, Any]) -> None:
     sys.path.insert(0, config["peers"])
     import tensorflow as tf
     from ray import train as ray_train
-    from workload import BATCH_SIZE, build_model, load_train
+    from workload import BATCH_SIZE, build_lstm, load
 
     noted = Path(config["noted"])
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     rank, workers = strategy.cluster_resolver.task_id, strategy.num_replicas_in_sync
     (noted / f"pid-{rank}").write_text(str(os.getpid()))
-    x, y = load_train(Path(config["data_dir"]))
+    x, y = load(Path(config["data_dir"]), "train")
 
     def shard(context: tf.distribute.InputContext) -> tf.data.Dataset:
         rows = tf.data.Dataset.from_tensor_slices((x[rank::workers], y[rank::workers]))
@@ -39,7 +39,7 @@ def train(config: dict[str, Any]) -> None:
         return rows.shuffle(len(x)).repeat().batch(batch).prefetch(tf.data.AUTOTUNE)
 
     with strategy.scope():
-        model = build_model()
+        model = build_lstm()
         model.compile("adam", "sparse_categorical_crossentropy")
         model.optimizer.build(model.trainable_variables)
         saved = tf.train.Checkpoint(model=model, optimizer=model.optimizer)

@@ -24,11 +24,11 @@ def train(config: dict[str, Any]) -> None:
     import keras
     import tensorflow as tf
     from ray import train as ray_train
-    from workload import BATCH_SIZE, build_model, load_train
+    from workload import BATCH_SIZE, build_lstm, load
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     rank, workers = strategy.cluster_resolver.task_id, strategy.num_replicas_in_sync
-    x, y = load_train(Path(config["data_dir"]))
+    x, y = load(Path(config["data_dir"]), "train")
     mine = slice(rank, config["steps"] * BATCH_SIZE, workers)
 
     def shard(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -37,7 +37,7 @@ def train(config: dict[str, Any]) -> None:
         return rows.shuffle(len(x)).batch(batch).prefetch(tf.data.AUTOTUNE)
 
     with strategy.scope():
-        model = build_model()
+        model = build_lstm()
         optimizer = keras.optimizers.Adam(1e-3)
         optimizer.build(model.trainable_variables)
 
@@ -66,9 +66,11 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--as-job", action="store_true", help="this is a job of a cluster")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        keep_token_in(Path(home))
+        if not arguments.as_job:
+            keep_token_in(Path(home))
         fit(arguments, storage=home)
 
 
@@ -86,7 +88,8 @@ def fit(arguments: argparse.Namespace, *, storage: str) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.tensorflow import TensorflowTrainer
 
-    ray.init()
+    # Without it, four workers would wait for four cores, for ever, on a machine of two.
+    ray.init(num_cpus=max(arguments.workers, len(os.sched_getaffinity(0))))
     trainer = TensorflowTrainer(
         train_loop_per_worker=train,
         train_loop_config={

@@ -12,6 +12,7 @@ from orchestrator.catalog import load_catalog
 from orchestrator.cli.options import output_option, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import ago, chatter, print_json
+from orchestrator.cluster.package import size_text
 from orchestrator.spec import DEFAULT_STREAMS, dataset_name
 from orchestrator.storage import Storage
 
@@ -169,7 +170,7 @@ def rm(dataset: str, storage: Storage) -> None:
     from orchestrator.data.prepared import remove_prepared
 
     for prepared in remove_prepared(storage, dataset):
-        freed = _size(prepared.size_bytes)
+        freed = size_text(prepared.size_bytes)
         chatter().print(f"Removed {prepared.name} {prepared.fingerprint}: {freed}", markup=False)
 
 
@@ -222,15 +223,7 @@ def _prepared_row(prepared: Prepared) -> tuple[str, ...]:
         prepared.state,
         f"{sum(known.rows(split) for split in known.splits):,}" if known else "–",
         str(known.streams) if known else "–",
-        _size(prepared.size_bytes),
+        size_text(prepared.size_bytes),
         ago(prepared.prepared_at),
         known.origin if known else "–",
     )
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
@@ -22,8 +23,15 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "submit": ("run", "submit", "Run a job; `launch-job JOB` is the short form."),
     "resume": ("resume", "resume", "Let a run go on that stopped, failed or was lost."),
     "stop": ("stop", "stop", "Stop a run, once a checkpoint holds what it has done."),
+    "logs": ("logs", "logs", "Print what a run has printed, and go on with -f."),
+    "rm": ("rm", "rm", "Remove runs; what came out of them stays in the tables."),
+    "cluster": ("cluster", "cluster", "Bring a cluster of machines up and down."),
+    "dashboard": ("dashboard", "dashboard", "Print or open the Ray dashboard of a cluster."),
+    "doctor": ("doctor", "doctor", "Look at what runs need, here and on a cluster."),
     "ls": ("ls", "ls", "List runs, newest first."),
+    "status": ("status", "status", "Show the whole record of a run."),
     "report": ("report", "report", "Show what came out of a run."),
+    "compare": ("compare", "command", "Say how runs differ, and whether that is chance."),
     "results": ("results", "results", "Compare the results of all runs in one table."),
     "schedule": ("schedule", "schedule", "Run jobs at times; show what became of each tick."),
     "export": ("export", "export_run", "Print a run as Kubernetes takes it."),
@@ -154,11 +162,19 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 def run(args: list[str]) -> int:
     """Run the command line; return its exit code."""
+    return exit_code_of(
+        lambda: cli.main(args, prog_name="launch-job", standalone_mode=False),
+        debug="--debug" in args,
+    )
+
+
+def exit_code_of(call: Callable[[], Any], *, debug: bool) -> int:
+    """Call something, say what goes wrong, and return the exit code that it makes."""
     try:
-        result: Any = cli.main(args, prog_name="launch-job", standalone_mode=False)
+        result = call()
         return result if isinstance(result, int) else 0
     except LaunchJobError as err:
-        if "--debug" in args:
+        if debug:
             traceback.print_exc()
         _complain(err.message, err.hint, err.details)
         return err.exit_code
@@ -169,7 +185,7 @@ def run(args: list[str]) -> int:
         _complain("Interrupted.", None)
         return 130
     except Exception as err:  # noqa: BLE001 - the last boundary; --debug shows it whole
-        if "--debug" in args:
+        if debug:
             traceback.print_exc()
         _complain(f"{type(err).__name__}: {err}", "This is a defect; --debug shows where it is.")
         return 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -77,15 +78,75 @@ class CheckpointEveryType(click.ParamType[int | None]):
             self.fail(f"{value!r} is neither a number of steps nor 'epoch'.", param, ctx)
 
 
-def address_option(command: Command) -> Command:
-    """Add `--address`."""
-    return click.option(
+class AddressType(click.ParamType[str | None]):
+    """The address of a cluster; `local` means none."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | None:
+        """Return the address; None for a Ray of the run's own."""
+        from orchestrator.cluster.address import LOCAL, check_address
+
+        return None if value == LOCAL else check_address(value)
+
+
+def standing_cluster_or_none() -> str | None:
+    """Return the address of the project's cluster, if it was brought up from here."""
+    from orchestrator.cluster.address import standing_cluster
+
+    return standing_cluster()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How a run goes to a cluster."""
+
+    #: Whether a cluster is accepted that lets everybody in.
+    insecure: bool = False
+    #: Whether the cluster is to install what the project's lock file names.
+    install: bool = False
+    #: Whether it is left there, and not followed.
+    detach: bool = False
+
+
+#: Options of what may go to a cluster.
+cluster_options: tuple[Callable[[Any], Any], ...] = (
+    click.option(
         "--address",
+        type=AddressType(),
         envvar="RAY_ADDRESS",
         show_envvar=True,
-        help="Ray cluster to run on: HOST:PORT, or auto for the one on this machine. Without it, a "
-        "Ray of its own.",
-    )(command)
+        default=standing_cluster_or_none,
+        help="Cluster to run on: http://HOST:8265, its dashboard; a cluster.yaml; on its head "
+        "HOST:6379 or auto; local for a Ray of its own.  [default: the project's cluster.yaml, if "
+        "`launch-job cluster up` has brought it up; else local]",
+    ),
+    click.option(
+        "-d",
+        "--detach",
+        is_flag=True,
+        help="Submit to the cluster and don't follow.",
+    ),
+    click.option(
+        "--install",
+        is_flag=True,
+        help="Have the cluster install the project's requirements.lock for this run.",
+    ),
+    click.option(
+        "--insecure", is_flag=True, help="Accept a cluster that lets everybody in, without a token."
+    ),
+)
+
+
+def with_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command], Command]:
+    """Return a decorator that adds several options, in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def storage_option(command: Command) -> Command:
@@ -127,6 +188,13 @@ def limit_option(command: Command) -> Command:
 def run_argument(command: Command) -> Command:
     """Add the argument RUN."""
     return click.argument("run", shell_complete=_complete_run)(command)
+
+
+def runs_argument(command: Command) -> Command:
+    """Add the argument RUN …."""
+    return click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=_complete_run)(
+        command
+    )
 
 
 def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -8,10 +8,10 @@ import click
 
 from orchestrator.cli.terminal import print_json
 from orchestrator.cluster.embedded import Machine
-from orchestrator.request import Request
+from orchestrator.request import ReadyRequest
 
 
-def print_plan(request: Request, output: str) -> None:
+def print_plan(request: ReadyRequest, output: str) -> None:
     """Print the plan of a request, as text or JSON."""
     values = plan_values(request)
     if output == "json":
@@ -22,7 +22,7 @@ def print_plan(request: Request, output: str) -> None:
         click.echo(f"{name.replace('_', ' '):<{width}}  {_text(value)}")
 
 
-def plan_values(request: Request) -> dict[str, Any]:
+def plan_values(request: ReadyRequest) -> dict[str, Any]:
     """Return the plan of a request as JSON values."""
     plan, spec, machine = request.plan, request.spec, Machine.here()
     last = plan.steps_per_epoch - 1

@@ -34,6 +34,7 @@ class TerminalProgress(Observer):
         self._tasks: dict[str, TaskID] = {}
         self._epochs = self._rows = self._steps = 0
         self._pace = Pace()
+        self._known: str | None = None
 
     def note(self, text: str) -> None:
         """Print a warning in colour."""
@@ -44,10 +45,17 @@ class TerminalProgress(Observer):
         if chatter().is_terminal and (total is None or total > _WORTH_A_BAR):
             self._advance(what, done, total, "")
 
+    def submitted(self, run: RunFolder, *, cluster: str, sent: str) -> None:
+        """Say what was sent where."""
+        chatter().print(f"Sent {sent} to {cluster}", style="dim", markup=False)
+        chatter().print(f"Run [bold]{run.run_id}[/]")
+        self._known = run.run_id
+
     def began(self, run: RunFolder, *, epochs: int, rows: int, steps_per_epoch: int) -> None:
         """Say which run it is."""
         self._epochs, self._rows, self._steps = epochs, rows, steps_per_epoch
-        chatter().print(f"Run [bold]{run.run_id}[/]")
+        if self._known != run.run_id:
+            chatter().print(f"Run [bold]{run.run_id}[/]")
         if self._verbose:
             self._logs = LogTail(run.logs)
 

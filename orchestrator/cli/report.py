@@ -17,8 +17,10 @@ from orchestrator.cli.terminal import (
     percent,
     print_json,
 )
+from orchestrator.cli.timeline import print_timeline
 from orchestrator.results.report import Report
 from orchestrator.storage import RunFolder, Storage
+from orchestrator.timeline import TimeLine
 
 
 @click.command(
@@ -48,9 +50,9 @@ def print_report(report: Report, folder: RunFolder) -> None:
         _print_scores(report)
     if report.history:
         _print_history(report.history)
-    phases = "  ".join(f"{name} {duration(seconds)}" for name, seconds in report.phases.items())
     _section("Time")
-    click.echo(f"{duration(report.wall_s)} in all: {phases}")
+    click.echo(f"{duration(report.wall_s)} in all")
+    print_timeline(TimeLine.from_list(report.timeline))
     _section("Files")
     click.echo(str(folder.path))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.options import (
+    Way,
     WorkersType,
-    address_option,
+    cluster_options,
     output_option,
     run_argument,
     storage_option,
+    with_options,
 )
 from orchestrator.storage import Storage
 
@@ -24,7 +26,7 @@ from orchestrator.storage import Storage
 @click.option(
     "--restart", is_flag=True, help="Start anew if all checkpoints of the run are damaged."
 )
-@address_option
+@with_options(cluster_options)
 @storage_option
 @click.option("-v", "--verbose", is_flag=True, help="Show the logs of all ranks.")
 @output_option
@@ -33,6 +35,9 @@ def resume(
     workers: tuple[int | None, int] | None,
     restart: bool,
     address: str | None,
+    insecure: bool,
+    install: bool,
+    detach: bool,
     storage: Storage,
     verbose: bool,
     output: str,
@@ -60,4 +65,5 @@ def resume(
         )
     finally:
         observer.close()
-    follow(request, observer, output)
+    way = Way(insecure=insecure, install=install, detach=detach)
+    follow(request, observer, output, way)

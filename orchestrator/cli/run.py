@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from click.core import ParameterSource
@@ -14,18 +14,21 @@ from orchestrator.atomic import storage_errors
 from orchestrator.catalog import Job, Parameter, load_catalog
 from orchestrator.cli.options import (
     CheckpointEveryType,
+    Way,
     WorkersType,
-    address_option,
+    cluster_options,
     output_option,
     storage_option,
 )
 from orchestrator.errors import UsageError
-from orchestrator.spec import DEFAULT_STREAMS, RunOptions
+from orchestrator.spec import DEFAULT_STREAMS, Device, Precision, RunOptions
 from orchestrator.storage import RunFolder, Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.request import Request
+    from orchestrator.results.report import Report
+
 
 #: Options of every run, in the order of the help.
 _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -51,6 +54,26 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default="auto",
         show_default=True,
         help="What to compute on; auto takes GPUs if every worker can have one.",
+    ),
+    click.option(
+        "--gpus",
+        type=click.IntRange(0, 1),
+        help="GPUs of each worker: 1 is --device gpu, 0 is --device cpu.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(get_args(Precision)),
+        default="float32",
+        show_default=True,
+        help="What layers compute in; weights stay float32.",
+    ),
+    click.option("--jit", is_flag=True, help="Have XLA compile the forward and backward pass."),
+    click.option(
+        "--secret",
+        "secrets",
+        multiple=True,
+        metavar="NAME",
+        help="Environment variable that only the run's processes are to know; repeatable.",
     ),
     click.option(
         "--streams",
@@ -85,7 +108,7 @@ _RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=None,
         help="Have TensorFlow give the same bits each time.  [default: on CPUs]",
     ),
-    address_option,
+    *cluster_options,
     click.option(
         "--wait",
         "wait_s",
@@ -237,17 +260,22 @@ def _run(
     storage: Storage,
     address: str | None,
     run_id: str | None,
+    insecure: bool,
+    install: bool,
+    detach: bool,
+    device: Device,
+    gpus: int | None,
     **options: Any,
 ) -> None:
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.request import prepare_request
+    from orchestrator.request import ReadyRequest, find_data, prepare_request
 
     observer = TerminalProgress(verbose=verbose)
     least, most = workers
     try:
         request = prepare_request(
             job,
-            RunOptions(workers=most, min_workers=least, **options),
+            RunOptions(workers=most, min_workers=least, device=_device(device, gpus), **options),
             params=params,
             dataset=dataset,
             epochs=epochs,
@@ -257,31 +285,63 @@ def _run(
             observer=observer,
             run_id=run_id,
         )
+        if dry_run and address is not None:
+            request = find_data(request, strict=True, observer=observer)
     finally:
         observer.close()
     if dry_run:
         from orchestrator.cli.plan import print_plan
 
+        assert isinstance(request, ReadyRequest)
         print_plan(request, output)
     else:
-        follow(request, observer, output)
+        way = Way(insecure=insecure, install=install, detach=detach)
+        follow(request, observer, output, way)
 
 
-def follow(request: Request, observer: TerminalProgress, output: str) -> None:
+def _device(device: Device, gpus: int | None) -> Device:
+    """Return what `--device` and `--gpus` ask for together."""
+    if gpus is None:
+        return device
+    meant: Device = "gpu" if gpus else "cpu"
+    if device not in ("auto", meant):
+        raise UsageError(f"--gpus {gpus} and --device {device} are not the same.")
+    return meant
+
+
+def follow(request: Request, observer: TerminalProgress, output: str, way: Way) -> None:
     """Do a run and print how it ended."""
-    from orchestrator.cli.report import print_ending
-    from orchestrator.cli.terminal import print_json
+    if request.address is not None:
+        from orchestrator.cli.follow import submit_and_follow
+
+        submit_and_follow(request, observer, output, way)
+        return
+    if way.detach or way.install:
+        what = "be detached" if way.detach else "have packages installed"
+        raise UsageError(
+            f"A run with a Ray of its own, on this machine, can't {what}.",
+            hint="Submit it to a cluster (--address).",
+        )
     from orchestrator.launcher import run_request
+    from orchestrator.timeline import process_began_s
 
     try:
         with _stdout_for_data(request.storage.run(request.spec.run_id)):
-            report = run_request(request, observer)
+            report = run_request(request, observer, began_s=process_began_s())
     finally:
         observer.close()
+    print_result(report, request.storage, output)
+
+
+def print_result(report: Report, storage: Storage, output: str) -> None:
+    """Print how a run ended that has succeeded."""
+    from orchestrator.cli.report import print_ending
+    from orchestrator.cli.terminal import print_json
+
     if output == "json":
         print_json(report.to_dict())
     else:
-        print_ending(report, request.storage)
+        print_ending(report, storage)
 
 
 @contextlib.contextmanager

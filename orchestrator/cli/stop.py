@@ -19,9 +19,13 @@ from orchestrator.storage import Storage
 def stop(run: str, storage: Storage) -> None:
     """Stop RUN once a checkpoint holds what it has done; `launch-job resume RUN` goes on."""
     from orchestrator.driver_lock import await_end, is_driven
+    from orchestrator.submission import withdraw
 
     folder = storage.find_run(run)
     if not is_driven(folder):
+        if withdraw(folder):
+            chatter().print(f"Run {folder.run_id} had not begun, and won't.", markup=False)
+            return
         raise UsageError(
             f"Run {folder.run_id} is not going on.", hint="`launch-job ls` shows how it ended."
         )

@@ -6,7 +6,6 @@ Data goes to standard output, everything else to standard error.
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,6 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from orchestrator.atomic import finite
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,15 +38,7 @@ def output() -> Console:
 
 def print_json(value: object) -> None:
     """Print data as JSON; a number that JSON has no word for, such as a loss of NaN, is null."""
-    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    click.echo(json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 #: Colours of the states of a run.
@@ -57,6 +50,10 @@ STATE_STYLES: Mapping[str, str] = {
     "FAILED": "red",
     "STOPPED": "yellow",
     "LOST": "magenta",
+    # And of a doctor's findings.
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "red",
 }
 
 

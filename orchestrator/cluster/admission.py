@@ -18,9 +18,13 @@ DEFAULT_PORT = 6379
 #: How long a cluster may take to answer.
 ANSWER_S = 20
 
-_TOKEN_HINT = (
-    "Copy the head's token to {path} (mode 0600), or name its file in RAY_AUTH_TOKEN_PATH."
-)
+
+def token_hint() -> str:
+    """Say how to come by the token that a cluster wants to see."""
+    return (
+        f"Copy the head's token to {token_path()} (mode 0600), or name its file in "
+        "RAY_AUTH_TOKEN_PATH."
+    )
 
 
 def find_cluster(wanted: str) -> str:
@@ -88,7 +92,7 @@ def show_token() -> None:
         # Ray aborts the process.
         raise UnavailableError(
             "RAY_AUTH_MODE is token, and there is none.",
-            hint=_TOKEN_HINT.format(path=token_path()),
+            hint=token_hint(),
         )
 
 
@@ -107,7 +111,7 @@ def check_admission(address: str) -> None:
         wrong = "has another token than" if has_token() else "wants a token from"
         raise UnavailableError(
             f"The Ray cluster at {address} {wrong} this machine.",
-            hint=_TOKEN_HINT.format(path=token_path()),
+            hint=token_hint(),
         ) from err
     except Exception as err:
         raise UnavailableError(

@@ -24,6 +24,7 @@ from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
 from orchestrator.errors import UnavailableError
 from orchestrator.place import Room
+from orchestrator.timeline import phase
 
 #: Settings of a Ray that nobody else uses, in this process and the workers.
 _SETTINGS = {
@@ -104,7 +105,10 @@ class EmbeddedRay:
             UnavailableError: It does not start.
         """
         if self._session is None:
-            self._start_ray()
+            with phase("import of Ray"):
+                import ray  # noqa: F401
+            with phase("start of Ray"):
+                self._start_ray()
 
     def threads(self, workers: int) -> int:
         """Return how many threads each worker computes with."""

@@ -34,6 +34,7 @@ from typing import Any, NoReturn
 
 from orchestrator.cluster import forkclient
 from orchestrator.cluster.leftovers import MARK, end_leftovers
+from orchestrator.timeline import phase
 
 #: What a worker needs and is slow to import, and what Ray imports.
 PRELOAD = (
@@ -151,8 +152,9 @@ class ForkServer:
             self._ray = belongs
             own = dict(os.environ)
             os.environ.update(env)
-            for module in PRELOAD_RAY:
-                __import__(module)
+            with phase("import of Ray for workers"):
+                for module in PRELOAD_RAY:
+                    __import__(module)
             os.environ.clear()
             os.environ.update(own)
             # Collecting garbage would write to every page that is shared with the forked processes.
@@ -257,8 +259,9 @@ def main(address: str, *, parent: int) -> NoReturn:
     die_with_parent(signal.SIGTERM, parent=parent)
     Path(address).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     server = ForkServer(address)  # Before the imports: clients that come early wait in the queue.
-    for module in PRELOAD:
-        __import__(module)
+    with phase("import of TensorFlow"):
+        for module in PRELOAD:
+            __import__(module)
     server.serve()
 
 

@@ -23,7 +23,9 @@ from orchestrator.cluster.inspection import Inspection
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.errors import UnavailableError
 from orchestrator.place import Room
+from orchestrator.secrets import FILE, load_secrets
 from orchestrator.storage import Storage
+from orchestrator.timeline import phase
 
 #: The group of an attempt that has just ended goes within this time.
 _LEAVE_S = 5
@@ -90,8 +92,9 @@ class JoinedRay:
 
     def __enter__(self) -> JoinedRay:
         try:
-            self._join(find_cluster(self._wanted))
-            self._refuse_unfit()
+            with phase("joining Ray"):
+                self._join(find_cluster(self._wanted))
+                self._refuse_unfit()
         except BaseException:
             self._leave()
             raise
@@ -120,7 +123,7 @@ class JoinedRay:
                 address=address,
                 log_to_driver=False,
                 configure_logging=False,
-                runtime_env={"env_vars": settings},
+                runtime_env=_runtime_env(settings),
                 job_config=JobConfig(metadata={RUN_KEY: self._run_id}),
             )
         except ConnectionError as err:
@@ -162,6 +165,17 @@ class JoinedRay:
         until = time.monotonic() + _LEAVE_S
         while any(h.owner == self._run_id for h in holdings()) and time.monotonic() < until:
             time.sleep(0.1)
+
+
+def _runtime_env(settings: Mapping[str, str]) -> dict[str, Any]:
+    """Return what each process of the run has: settings, and secrets where there are any."""
+    if FILE not in os.environ:
+        return {"env_vars": dict(settings)}
+    # Ray shows the variables to everybody; so they tell where the secrets are, and not what.
+    return {
+        "env_vars": {**settings, FILE: os.environ[FILE]},
+        "worker_process_setup_hook": f"{load_secrets.__module__}.{load_secrets.__name__}",
+    }
 
 
 def _named(nodes: Iterable[Node], unfit: Mapping[str, str]) -> Iterator[str]:

@@ -55,7 +55,10 @@ def blocks(
 
 
 def _miscounted(split: str, rows: str, declared: int) -> UsageError:
-    return UsageError(f"Split {split} has {rows} rows; its source declared {declared}.")
+    return UsageError(
+        f"Split {split} has {rows} rows; its source declared {declared}.",
+        hint="Rows that change need another digest: the source's, or the file's time.",
+    )
 
 
 def _cut(source: Source, split: str, size: int, first: int) -> Iterator[Block]:

@@ -7,17 +7,21 @@ before the first byte is read.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog.info import Column
+from orchestrator.errors import UnavailableError
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Batch", "Column", "Source", "SourceContext", "Split", "in_memory"]
+__all__ = ["Batch", "Column", "Source", "SourceContext", "Split", "counted", "in_memory"]
 
 #: Rows of every column, by column name; all arrays have the same first dimension.
 Batch = Mapping[str, "np.ndarray[Any, Any]"]
@@ -123,3 +127,31 @@ class SourceContext:
     cache_dir: Path
     #: Called with (what is being done, bytes done, bytes in all or None) during long work.
     progress: Callable[[str, int, int | None], None] = field(default=_silent)
+
+
+def counted(
+    read: Callable[[], Iterator[Batch]], *, name: str, digest: str, context: SourceContext
+) -> Split:
+    """Make a split of rows that come without their number, such as those of a generator.
+
+    They are read through to be counted. The count is kept in the cache, so that this happens once
+    for each digest.
+
+    Args:
+        read: Starts reading from the first row, with the same rows each time.
+        name: Name of the split.
+        digest: The source's: it changes when any row would change.
+        context: Told how far it is.
+    """
+    key = hashlib.sha256(repr((name, digest)).encode()).hexdigest()
+    kept = context.cache_dir / "counts" / f"{key}.json"
+    with contextlib.suppress(UnavailableError, KeyError, TypeError):
+        return Split(rows=int(read_json(kept)["rows"]), read=read)
+    rows = 0
+    for batch in read():
+        rows += len(next(iter(batch.values())))
+        context.progress(f"Counting rows of {name}", rows, None)
+    # Where there is no room for a note, the next run counts again.
+    with contextlib.suppress(UnavailableError):
+        write_json(kept, {"rows": rows})
+    return Split(rows=rows, read=read)

@@ -77,6 +77,8 @@ class Report:
     train_rows_per_s: float = 0.0
     #: Seconds of each phase.
     phases: Mapping[str, float] = field(default_factory=dict)
+    #: The phases up to the report, as they began: phase, after_s (since the command), seconds.
+    timeline: tuple[Mapping[str, Any], ...] = ()
     #: When the run was asked for (ISO 8601, UTC).
     started_at: str = ""
     #: When it ended.

@@ -7,7 +7,7 @@ from job to job is JSON. Columns are only ever added, so a row may lack the late
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +35,18 @@ def schema(table: str) -> pa.Schema:
     return schemas[table]()
 
 
-def rows(table: str, report: Report) -> list[dict[str, Any]]:
-    """Return the rows that a report has in a table; none in `reports` if it has no scores."""
+def rows(
+    table: str, report: Report, running: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """Return the rows that a report has in a table; none in `reports` if it has no scores.
+
+    Args:
+        table: `runs`, `reports` or `metrics`.
+        report: The report.
+        running: Metrics between the ends of epochs: epoch, step and metrics.
+    """
     if table == "metrics":
-        return [_metric_row(report, epoch) for epoch in report.history]
+        return [_metric_row(report, entry) for entry in (*running, *report.history)]
     if table == "reports" and report.accuracy is None:
         return []
     values = report.to_dict()
@@ -60,10 +68,10 @@ def _json_value(key: str, value: Any) -> Any:
     return value.isoformat() if key in _TIMES else value
 
 
-def _metric_row(report: Report, epoch: Mapping[str, Any]) -> dict[str, Any]:
+def _metric_row(report: Report, entry: Mapping[str, Any]) -> dict[str, Any]:
     known = _metric_schema().names
-    others = {key: value for key, value in epoch.items() if key not in known}
-    values = {"run_id": report.run_id, "job": report.job, **epoch, "others": json.dumps(others)}
+    others = {key: value for key, value in entry.items() if key not in known}
+    values = {"run_id": report.run_id, "job": report.job, **entry, "others": json.dumps(others)}
     return {key: values.get(key) for key in known}
 
 
@@ -140,5 +148,7 @@ def _metric_schema() -> pa.Schema:
             ("seconds", pa.float64()),
             ("rows_per_s", pa.float64()),
             ("others", pa.string()),
+            # Steps of the epoch that are done; null in the row of a whole epoch.
+            ("step", pa.int64()),
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ from orchestrator.results.report import Report
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage import RunFolder, Storage
+
+#: A driver begins within this time of its submission; installing packages takes minutes.
+_DUE_S = 900
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,7 @@ def list_runs(
         on_unreadable: Told of each run whose folder is damaged; the others are returned.
     """
     found = []
-    for run_id in storage.run_ids()[::-1][:limit]:
+    for run_id in itertools.islice(storage.newest_run_ids(), limit):
         try:
             found.append(summarise(storage.run(run_id)))
         except LaunchJobError as err:
@@ -81,7 +85,7 @@ def summarise(run: RunFolder) -> RunSummary:
     spec = RunSpec.from_dict(read_json(run.spec).get("spec", {}), where=str(run.spec))
     events = EventLog(path=run.events).read()
     state = _last_state(events)
-    if (state is None or not state.finished) and not is_driven(run):
+    if (state is None or not state.finished) and not is_driven(run) and not is_due(run, events):
         state = RunState.LOST
     # A driver that died before its first word leaves a request and no log.
     asked = datetime.fromtimestamp(run.spec.stat().st_mtime, UTC)
@@ -102,6 +106,14 @@ def summarise(run: RunFolder) -> RunSummary:
         wall_s=active_seconds(events, ended),
         accuracy=Report.read(run).accuracy if run.report.is_file() else None,
     )
+
+
+def is_due(run: RunFolder, events: list[Event]) -> bool:
+    """Return whether a cluster has taken a run so lately that its driver may still be to come."""
+    if not run.submission.is_file() or _last_state(events) is not RunState.QUEUED:
+        return False
+    queued = [e for e in events if e.event == "state"][-1]
+    return (datetime.now(UTC) - queued.time).total_seconds() < _DUE_S
 
 
 def _last_state(events: list[Event]) -> RunState | None:

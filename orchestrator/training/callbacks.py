@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from orchestrator import timeline
+from orchestrator.errors import RunFailedError
 from orchestrator.training.callback_state import (
     read_callbacks,
     settle_callbacks,
@@ -47,6 +49,11 @@ class News:
             self._last_step_s = now
         self._monitor.publish.remote(Update(kind=kind, time_s=now, **details))
 
+    def send_phases(self) -> None:
+        """Send the phases that this process has noted."""
+        for phase in timeline.take_noted():
+            self.send("phase", phase=phase)
+
 
 class Position(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the stepper at the epoch of `fit`, and the history of epochs.
@@ -65,7 +72,9 @@ class Position(keras.callbacks.Callback):  # type: ignore[misc]
         self._news = news
         self._before_s = start.epoch_seconds
         self._began_s = 0.0
-        self._first = True
+        #: When the first call began, and when it ended, in seconds since 1970.
+        self._called_s: float | None = None
+        self._trained_s: float | None = None
 
     @property
     def epoch_seconds(self) -> float:
@@ -84,24 +93,47 @@ class Position(keras.callbacks.Callback):  # type: ignore[misc]
         self._stepper.begin_epoch(epoch)
         self._began_s = time.perf_counter()
 
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Note when the first call begins."""
+        if self._called_s is None:
+            self._called_s = time.time()
+
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Tell the metrics so far."""
         if self._stepper.idle:
             return
         place = {"epoch": self._stepper.epoch, "step": self._stepper.step}
-        if self._first:
-            self._first = False
+        if self._trained_s is None and self._called_s is not None:
+            self._trained_s = time.time()
+            timeline.note("first step", self._called_s, self._trained_s)
             self._news.send("first_step", **place)
+            self._news.send_phases()
         self._news.send("step", metrics=dict(logs or {}), **place)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Keep the metrics of the epoch, which are those of all workers."""
+        """Keep the metrics of the epoch, which are those of all workers.
+
+        Raises:
+            RunFailedError: The epoch is not over: a callback has ended training too early.
+        """
+        step, steps = self._stepper.step, self._stepper.plan.steps_per_epoch
+        if step < steps:
+            raise RunFailedError(
+                f"A callback ended training in the middle of epoch {epoch + 1}, after step {step} "
+                f"of {steps}.",
+                hint="Set stop_training in on_epoch_end, where all workers see the same metrics.",
+            )
         seconds = self.epoch_seconds
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         rows_per_s = self._stepper.plan.rows / seconds
         entry = {"epoch": epoch + 1, **metrics, "seconds": seconds, "rows_per_s": rows_per_s}
         self.history.append(entry)
         self._news.send("epoch", epoch=epoch, step=self._stepper.step, metrics=entry)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Note how long the steps after the first call took."""
+        if self._trained_s is not None:
+            timeline.note("training", self._trained_s)
 
 
 class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import RunFailedError, UsageError
 from orchestrator.spec import Device
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,3 +47,30 @@ def choose_device(wanted: Device, *, gpus: int, workers: int) -> DeviceChoice:
         note = f"{gpus} GPUs are too few for {workers} workers, so they compute on CPUs."
         return DeviceChoice(device="cpu", note=note)
     return DeviceChoice(device="cpu")
+
+
+def make_strategy(device: Literal["cpu", "gpu"]) -> tf.distribute.Strategy:
+    """Return the strategy of a run's workers; Ray has chosen which GPU this one may see.
+
+    On GPUs, gradients are summed by NCCL, and memory is taken as it is needed: by itself,
+    TensorFlow takes all of a GPU, also what others use of it.
+
+    Raises:
+        RunFailedError: A GPU was promised, and TensorFlow has none: it would compute on the CPU,
+            and say nothing.
+    """
+    import tensorflow as tf
+
+    if device == "cpu":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    found = tf.config.list_physical_devices("GPU")
+    if not found:
+        raise RunFailedError(f"TensorFlow sees no GPU on {socket.gethostname()}.")
+    for gpu in found:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    communication = tf.distribute.experimental.CommunicationImplementation.NCCL
+    return tf.distribute.MultiWorkerMirroredStrategy(
+        communication_options=tf.distribute.experimental.CommunicationOptions(
+            implementation=communication
+        )
+    )

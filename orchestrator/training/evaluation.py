@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.predictions import Predictions
 from orchestrator.tally import CALIBRATION_BINS, Mistake, Tally, hardest
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def evaluate(
     classes: int,
     *,
     one_hot: bool = False,
-) -> dict[int, Tally]:
+) -> tuple[dict[int, Tally], Predictions]:
     """Count over the rows of some streams.
 
     Args:
@@ -28,15 +29,18 @@ def evaluate(
         one_hot: Whether the model's loss takes labels one-hot.
 
     Returns:
-        The tally of each stream.
+        The tally of each stream, and what was said of each row.
     """
     predict = _predictor(model, depth=classes if one_hot else None)
     tallies: dict[int, Tally] = {}
+    said = []
     for stream, x, labels, rows in batches:
         probabilities, losses = predict(x, labels)
         tally = count(probabilities, losses, labels, rows, classes)
         tallies[stream] = tallies.get(stream, Tally.empty(classes)) + tally
-    return tallies
+        predicted = probabilities.argmax(axis=1)
+        said.append(Predictions(row=rows, label=labels, predicted=predicted))
+    return tallies, Predictions.merge(said)
 
 
 def count(
@@ -103,14 +107,22 @@ def _predictor(
         getattr(loss, "_fn_kwargs", {}).get("from_logits", False)
     )
 
-    @tf.function(reduce_retracing=True)
     def predict(x: Any, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         output = model(x, training=False)
         target = y if depth is None else tf.one_hot(y, depth)
         return (tf.nn.softmax(output) if logits else output), row_loss(target, output)
 
+    graph: list[Callable[[Any, Any], tuple[tf.Tensor, tf.Tensor]]] = []
+
     def to_arrays(x: Any, y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        probabilities, losses = predict(x, y)
+        batch = tf.nest.map_structure(tf.convert_to_tensor, (x, y))
+        if not graph:
+            # Streams differ by a row: one graph for any number of them, as tracing takes longest.
+            form = tf.nest.map_structure(
+                lambda t: tf.TensorSpec((None, *t.shape[1:]), t.dtype), batch
+            )
+            graph.append(tf.function(predict, input_signature=form))
+        probabilities, losses = graph[0](*batch)
         return probabilities.numpy(), losses.numpy()
 
     return to_arrays

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.catalog.definition import Training
 from orchestrator.data.batches import StepReader
 from orchestrator.errors import RunFailedError
-from orchestrator.storage import AttemptFolder, RunFolder
+from orchestrator.metric_log import MetricLog
+from orchestrator.storage import AttemptFolder
 from orchestrator.training.callbacks import Checkpoints, News, Position
 from orchestrator.training.calls import CallPlan, most_steps
 from orchestrator.training.checkpoint import Checkpoint, CheckpointStore
 from orchestrator.training.checkpoint_writer import CheckpointWriter
 from orchestrator.training.feed import call_dataset
+from orchestrator.training.gauges import gauges_of
 from orchestrator.training.pause import PauseWish
+from orchestrator.training.running import RunningMetrics
 from orchestrator.training.state import TrainingState
 from orchestrator.training.steps import Stepper
 
@@ -53,6 +56,7 @@ def train(
     start: Checkpoint = BEGINNING,
     checkpoint_every: int | None = None,
     keep: int = 2,
+    labels: Mapping[str, str] | None = None,
 ) -> Trained:
     """Train a model from a checkpoint to the end of the plan, or until a callback ends it.
 
@@ -65,6 +69,7 @@ def train(
         start: Where it begins.
         checkpoint_every: Steps of an epoch between checkpoints; None: one at the end of each.
         keep: How many of the newest checkpoints to keep, beside the best.
+        labels: Run, job and rank, which Ray's metrics bear; None: nothing is exported.
 
     Raises:
         PausedError: A worker wished to pause; a checkpoint holds all that was done.
@@ -110,7 +115,13 @@ def train(
             initial_epoch=plan.epochs if start.stopped else start.epoch,
             steps_per_epoch=calls.most_per_epoch,
             verbose=0,
-            callbacks=[position, *callbacks, *(_tensorboard(run) if chief else []), checkpoints],
+            callbacks=[
+                position,
+                *gauges_of(stepper, labels),
+                *callbacks,
+                *(_records(attempt, stepper) if chief else []),
+                checkpoints,
+            ],
         )
     trained = Trained(
         steps=int(model.optimizer.iterations.numpy()),
@@ -128,10 +139,14 @@ def _writer(store: CheckpointStore, news: News) -> CheckpointWriter:
     return CheckpointWriter(store, tell)
 
 
-def _tensorboard(run: RunFolder) -> list[Any]:
+def _records(attempt: AttemptFolder, stepper: Stepper) -> list[Any]:
+    """Return what writes metrics down on the one worker that does."""
     import keras
 
-    return [keras.callbacks.TensorBoard(log_dir=str(run.tensorboard), write_graph=False)]
+    return [
+        RunningMetrics(MetricLog(path=attempt.metrics), stepper),
+        keras.callbacks.TensorBoard(log_dir=str(attempt.run.tensorboard), write_graph=False),
+    ]
 
 
 def _check_against_plan(

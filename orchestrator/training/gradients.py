@@ -37,7 +37,8 @@ def _compiled_step(model: keras.Model) -> Callable[[tuple[Any, Any]], Any]:
             predicted = model(x, training=True)
             # Already divided by the number of replicas, as in Keras's own step.
             loss = model.compute_loss(x=x, y=y, y_pred=predicted, training=True)
-        return loss, predicted, tape.gradient(loss, model.trainable_weights)
+            scaled = model.optimizer.scale_loss(loss)
+        return loss, predicted, tape.gradient(scaled, model.trainable_weights)
 
     def train_step(data: tuple[Any, Any]) -> Any:
         x, y = data

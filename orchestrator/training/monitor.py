@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from orchestrator.timeline import Phase
+
 #: What an update tells: that workers are ready, a step or an epoch is done, and so on.
-UpdateKind = Literal["ready", "first_step", "step", "epoch", "checkpoint", "stopping", "evaluating"]
+UpdateKind = Literal[
+    "phase", "ready", "first_step", "step", "epoch", "checkpoint", "stopping", "evaluating"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,8 @@ class Update:
     step: int = 0
     #: Metrics: of this worker's rows during an epoch, of all rows at its end.
     metrics: Mapping[str, float] = field(default_factory=dict)
+    #: The phase that is over.
+    phase: Phase | None = None
 
 
 class Monitor:

@@ -29,6 +29,7 @@ class GradientReduction:
         self._share: tf.Tensor | None = None
         self._wish: tf.Tensor | None = None
         self._finite: tf.Tensor | None = None
+        self._scaling = False
         self._wishes: tf.Tensor | None = None
 
     def attach(self, optimizer: keras.optimizers.Optimizer) -> None:
@@ -39,6 +40,7 @@ class GradientReduction:
             return apply(self._reduce(list(grads)), trainable_variables)
 
         optimizer.apply = apply_reduced
+        self._scaling = hasattr(optimizer, "inner_optimizer")
         # A loss-scaling optimizer hands its gradients on to the one inside it.
         for stage in (optimizer, getattr(optimizer, "inner_optimizer", None)):
             if stage is not None:
@@ -102,7 +104,9 @@ class GradientReduction:
         total = replica.all_reduce(
             tf.distribute.ReduceOp.SUM, tf.concat([flat * share, wish], axis=0)
         )
-        self._finite = tf.logical_and(self.finite(), tf.reduce_all(tf.math.is_finite(total)))
+        # An optimizer that scales the loss tries scales that are too large, and takes no step then.
+        if not self._scaling:
+            self._finite = tf.logical_and(self.finite(), tf.reduce_all(tf.math.is_finite(total)))
         *parts, wishes = tf.split(total, [*(g.shape.num_elements() for g in grads), 1])
         self._wishes = wishes[0]
         return [tf.reshape(part, g.shape) for part, g in zip(parts, grads, strict=True)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog import Declaration
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
+from orchestrator.predictions import Predictions
 from orchestrator.spec import RunSpec
 from orchestrator.storage import AttemptFolder, RunFolder
 from orchestrator.tally import Tally
@@ -39,6 +41,8 @@ class WorkerTask:
     versions: Mapping[str, str] = field(default_factory=dict)
     #: Name of the checkpoint to go on from; None: from the beginning.
     checkpoint: str | None = None
+    #: When the attempt was begun, in seconds since 1970, by the driver's clock.
+    asked_s: float = field(default_factory=time.time)
     #: Actor that takes `Update`s from rank 0.
     monitor: ActorHandle[Any] | None = None
 
@@ -70,23 +74,29 @@ class WorkerResult:
     rows_seen: int
     #: Metrics of each epoch of the run.
     history: tuple[Mapping[str, float], ...]
-    #: Seconds spent on each phase since it started.
-    phases: Mapping[str, float]
     #: Tally of each of its streams of the test split.
     tallies: Mapping[int, Tally]
+    #: What the model said of each of its test rows.
+    predictions: Predictions
 
     def write(self, attempt: AttemptFolder) -> None:
-        """Write it to the attempt's folder."""
+        """Write it to the attempt's folder; the last file says that all is there."""
+        self.predictions.write(attempt.predictions(self.rank))
+        same = ("rank", "steps", "rows_seen", "history")
         tallies = {str(stream): tally.to_dict() for stream, tally in self.tallies.items()}
-        write_json(attempt.result(self.rank), {**asdict(self), "tallies": tallies})
+        values = {**{key: getattr(self, key) for key in same}, "tallies": tallies}
+        write_json(attempt.result(self.rank), values)
 
     @classmethod
-    def read(cls, path: Path) -> WorkerResult:
+    def read(cls, attempt: AttemptFolder, rank: int) -> WorkerResult:
         """Read what `write` wrote.
 
         Raises:
             UnavailableError: It isn't there, or is damaged.
         """
-        values = read_json(path)
+        values = read_json(attempt.result(rank))
         tallies = {int(s): Tally.from_dict(tally) for s, tally in values["tallies"].items()}
-        return cls(**{**values, "history": tuple(values["history"]), "tallies": tallies})
+        return cls(
+            **{**values, "history": tuple(values["history"]), "tallies": tallies},
+            predictions=Predictions.read(attempt.predictions(rank)),
+        )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,14 @@ from orchestrator.atomic import write_json
 from orchestrator.catalog import Job, Training, load_declared
 from orchestrator.data.batches import StepReader, evaluation_batches
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
-from orchestrator.errors import LaunchJobError, RunFailedError
+from orchestrator.errors import LaunchJobError
+from orchestrator.log_times import keep_times
+from orchestrator.predictions import Predictions
 from orchestrator.tally import Tally
+from orchestrator.timeline import note, phase
 from orchestrator.training.callbacks import News
 from orchestrator.training.checkpoint import CheckpointStore
+from orchestrator.training.device import make_strategy
 from orchestrator.training.evaluation import evaluate
 from orchestrator.training.failure import Failure, RankFailedError
 from orchestrator.training.feed import features_of
@@ -40,8 +42,11 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
     Raises:
         RankFailedError: Whatever went wrong is written to the attempt's folder.
     """
-    _log_to(task.run.rank_log(rank))
+    log = task.run.rank_log(rank)
+    _log_to(log)
+    keep_times(log, task.run.log_times(log))
     print(introduction(rank), flush=True)
+    note("placement", task.asked_s)
     try:
         _Worker(task, rank, workers).run()
     except PausedError:
@@ -67,36 +72,35 @@ class _Worker:
         self.job = load_declared(task.job, Job)
         self.manifest = Manifest.read(task.dataset)
         self.news = News(task.monitor if rank == 0 else None)
-        self.phases: dict[str, float] = {}
 
     def run(self) -> None:
         """Train, evaluate, and leave the result."""
         import keras
-        import tensorflow as tf
 
-        with self._phase("start"):
+        with phase("model"):
             _set_up_tensorflow(self.task.threads, deterministic=self._deterministic)
-            if self.task.device == "gpu":
-                _check_gpu()
             with sigterm_kept():
-                strategy = tf.distribute.MultiWorkerMirroredStrategy()
+                strategy = make_strategy(self.task.device)
+            keras.config.set_dtype_policy(self.task.spec.precision)
             keras.utils.set_random_seed(self.task.spec.seed % 2**32)
             with strategy.scope():
                 training = build_training(self.job, self.task.spec.params, self.manifest.info)
+            if self.task.spec.jit:
+                training.model.jit_compile = True
             distribute(training, strategy, self.manifest)
         self.news.send("ready")
-        with self._phase("train"):
-            trained = self._train(training, strategy)
+        self.news.send_phases()
+        trained = self._train(training, strategy)
         self.news.send("evaluating", epoch=self.task.spec.epochs)
-        with self._phase("evaluate"):
-            tallies = self._evaluate(training)
+        tallies, predictions = self._evaluate(training)
+        self.news.send_phases()
         WorkerResult(
             rank=self.rank,
             steps=trained.steps,
             rows_seen=trained.rows_seen,
             history=trained.history,
-            phases=self.phases,
             tallies=tallies,
+            predictions=predictions,
         ).write(self.task.attempt)
 
     def _train(self, training: Training, strategy: Any) -> Trained:
@@ -111,6 +115,11 @@ class _Worker:
                 start=store.load(self.task.checkpoint) if self.task.checkpoint else BEGINNING,
                 checkpoint_every=self.task.spec.checkpoint_every,
                 keep=self.task.spec.keep,
+                labels={
+                    "run": self.task.spec.run_id,
+                    "job": self.task.spec.job,
+                    "rank": str(self.rank),
+                },
             )
         except PausedError:
             if told_to_end():
@@ -131,14 +140,11 @@ class _Worker:
             seed=self.task.spec.seed,
         )
 
-    def _evaluate(self, training: Training) -> dict[int, Tally]:
+    def _evaluate(self, training: Training) -> tuple[dict[int, Tally], Predictions]:
         """Count this worker's test rows with a plain copy of the model; rank 0 keeps the copy."""
-        weights = training.model.get_weights()
-        twin = plain_twin(self.job, self.task.spec.params, self.manifest, weights)
-        if self.rank == 0:
-            unfinished = self.task.run.path / f".{self.task.run.model.name}"
-            twin.save(unfinished)
-            os.replace(unfinished, self.task.run.model)
+        with phase("copy of the model"):
+            weights = training.model.get_weights()
+            twin = plain_twin(self.job, self.task.spec.params, self.manifest, weights)
         label = self.manifest.label.name
         batches = (
             (stream, features_of(self.manifest, rows), rows[label], rows[ROW_COLUMN])
@@ -146,13 +152,14 @@ class _Worker:
                 self.task.dataset, self.manifest, worker=self.rank, workers=self.workers
             )
         )
-        return evaluate(twin, batches, len(self.manifest.classes), one_hot=training.one_hot)
-
-    @contextlib.contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.phases[name] = time.perf_counter() - began
+        with phase("evaluation"):
+            told = evaluate(twin, batches, len(self.manifest.classes), one_hot=training.one_hot)
+        if self.rank == 0:
+            with phase("saving"):
+                unfinished = self.task.run.path / f".{self.task.run.model.name}"
+                twin.save(unfinished)
+                os.replace(unfinished, self.task.run.model)
+        return told
 
 
 def _set_up_tensorflow(threads: int, *, deterministic: bool) -> None:
@@ -171,18 +178,6 @@ def _set_up_tensorflow(threads: int, *, deterministic: bool) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-def _check_gpu() -> None:
-    """Refuse to compute on the CPU where a GPU was promised: TensorFlow would do so in silence.
-
-    Raises:
-        RunFailedError: TensorFlow has no GPU.
-    """
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
-        raise RunFailedError(f"TensorFlow sees no GPU on {socket.gethostname()}.")
 
 
 def _log_to(path: Path) -> None:

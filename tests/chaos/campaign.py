@@ -99,7 +99,9 @@ def campaign(
         try:
             mine, wrong = strike_run(world, number, plan, chance, weights)
         except BaseException:
-            world.end(patience_s=0)  # The campaign itself is ended: nothing of it stays.
+            # The campaign itself is ended: nothing of it stays.
+            world.end(patience_s=0)
+            world.remove()
             raise
         strikes += mine
         # A run may end before all of its faults have struck: the others are for the next ones.

@@ -80,7 +80,11 @@ def _end(storage, spec, state, asked, history):
         started_at=asked.isoformat(),
         finished_at=done.isoformat(),
         wall_s=83.0,
-        phases={"start": 8.0, "train": 70.0},
+        phases={"start of Ray": 8.0, "training": 70.0},
+        timeline=(
+            {"phase": "start of Ray", "after_s": 0.0, "seconds": 8.0},
+            {"phase": "training", "after_s": 9.0, "seconds": 70.0},
+        ),
         train_rows=60000,
         train_rows_per_s=1000.0,
         **(scores if state is RunState.SUCCEEDED else {"error": ERROR}),

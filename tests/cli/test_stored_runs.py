@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 import pytest
 from sample_runs import make_run, make_runs
 
+from orchestrator.events import EventLog
 from orchestrator.storage import Storage
+from orchestrator.timeline import Phase, at
 
 DONE, FAILED, RUNNING = (
     f"2026010{n}-100000-pets-{letter * 6}" for n, letter in ((1, "a"), (2, "b"), (3, "c"))
@@ -37,6 +39,32 @@ def test_report_counts_one_as_one(command, storage):
     make_run(storage, "small", asked=datetime(2026, 1, 1, tzinfo=UTC), workers=1, epochs=1)
     text = command("report", "small").stdout
     assert "pets on photos, 1 worker on cpu\n1 epoch, batches of 10" in text
+
+
+@pytest.mark.parametrize("run", [DONE, FAILED, RUNNING])
+def test_status_tells_the_whole_record(command, storage, run):
+    text = command("status", run).stdout
+    told = json.loads(command("status", run, "-o", "json").stdout)
+    assert told["run_id"] == run
+    assert f"{run}  {told['state']}" in text
+    assert "Parameters  units=8" in text
+    assert [e["state"] for e in told["events"] if e["event"] == "state"][:2] == [
+        "QUEUED",
+        "PREPARING",
+    ]
+    assert ("Input [3] is wrong." in text) == (run == FAILED)
+
+
+def test_status_shows_the_time_line_of_a_run_that_goes_on(command, storage):
+    log = EventLog(path=storage.run(RUNNING).events)
+    ray = Phase(name="start of Ray", began_s=100.0, ended_s=104.0)
+    for phase in (ray, Phase(name="placement", began_s=104.0, ended_s=105.0)):
+        log.append("phase", at=at(phase.ended_s), **phase.to_details())
+    lines = [line.split() for line in command("status", RUNNING, "--timeline").stdout.splitlines()]
+    assert lines[1][:-1] == ["start", "of", "Ray", "0.0", "s", "4.0", "s"]
+    assert lines[2] == ["placement", "4.0", "s", "1.0", "s", "·" * 32 + "█" * 8]
+    told = json.loads(command("status", RUNNING, "--timeline", "-o", "json").stdout)
+    assert told[1] == {"phase": "placement", "after_s": 4.0, "seconds": 1.0}
 
 
 def test_report_of_a_run_that_goes_on(command, storage):

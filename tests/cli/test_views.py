@@ -110,7 +110,9 @@ def test_report_has_everything_a_person_asks_for(view):
         "[red] 2 0 8",
         "17 [red] cat 97.00% 3.4000",
         "2 0.5000 50.00% 1,000 2.5 s",
-        "1 m 23 s in all: start 8.0 s train 1 m 10 s",
+        "1 m 23 s in all",
+        f"start of Ray 0.0 s 8.0 s {'█' * 4}",
+        f"training 9.0 s 1 m 10 s {'·' * 4}{'█' * 35}",
     ):
         assert line in text
 

@@ -23,5 +23,6 @@ for workers in map(int, sys.argv[3:]):
                 dataset, manifest, worker=worker, workers=workers
             )
         )
-        tallies |= evaluate(model, batches, len(manifest.classes))
+        counted, _ = evaluate(model, batches, len(manifest.classes))
+        tallies |= counted
     print(json.dumps(merge(tallies, classes=len(manifest.classes)).to_dict()))

@@ -80,6 +80,7 @@ class Host:
         """Turn the power on, and wait until it answers."""
         for name in ("ray", "home"):
             (self.disk / name).mkdir(parents=True, exist_ok=True)
+        (self.disk / "home" / ".bashrc").touch()
         Path("/tmp/ray").mkdir(exist_ok=True)
         options = {
             "UsePAM": "no",
@@ -88,6 +89,8 @@ class Host:
             "PermitRootLogin": "yes",
             "MaxStartups": "100",
             "AuthorizedKeysFile": self.lab.folder / "key.pub",
+            # Whoever logs in is root, and has a home of their own on each host.
+            "SetEnv": f"HOME={self.disk / 'home'}",
         }
         sshd = [SSHD, "-D", "-e", "-f", "/dev/null", "-h", str(self.lab.folder / "hostkey")]
         sshd += [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
@@ -209,7 +212,8 @@ class Hosts:
         _sh("ip", "netns", "add", self.switch)
         _sh("ip", "-n", self.switch, "link", "add", "br0", "type", "bridge")
         _sh("ip", "-n", self.switch, "addr", "add", "10.77.0.1/24", "dev", "br0")
-        _sh("ip", "-n", self.switch, "link", "set", "br0", "up")
+        for link in ("br0", "lo"):
+            _sh("ip", "-n", self.switch, "link", "set", link, "up")
         return self
 
     def add(self) -> Host:

@@ -13,7 +13,8 @@ from deltalake.exceptions import CommitFailedError
 from sample_reports import sample
 
 from orchestrator.errors import UnavailableError
-from orchestrator.results import rows, tables
+from orchestrator.results import delta as delta_module
+from orchestrator.results import rows
 from orchestrator.results.rows import report_of_row
 from orchestrator.results.tables import ResultsStore
 from orchestrator.storage import Storage
@@ -114,17 +115,17 @@ def test_writers_at_once_lose_nothing_and_double_nothing(tmp_path, ids):
 
 def test_writer_that_was_overtaken_is_refused(store):
     """What makes the retry safe: only a writer that has seen all rows may add one."""
-    table = pa.Table.from_pylist(rows.rows("runs", sample("a")), schema=rows.schema("runs"))
-    behind = store._open("runs", table.schema)
+    added = pa.Table.from_pylist(rows.rows("runs", sample("a")), schema=rows.schema("runs"))
+    table = store._table("runs")
+    behind = table._open()
     store.record(sample("another"))
-    writing = tables._merger(behind, table, ("run_id",)).when_not_matched_insert_all()
     with pytest.raises(CommitFailedError):
-        writing.execute()
+        table._put(behind, added)
     assert run_ids(store, "runs") == ["another"]
 
 
 def test_small_files_become_one(store, monkeypatch):
-    monkeypatch.setattr(tables, "_COMPACT_EVERY", 4)
+    monkeypatch.setattr(delta_module, "_MOST_FILES", 4)
     for number in range(4):
         store.record(sample(f"r{number}"))
     assert run_ids(store, "runs") == [f"r{number}" for number in range(4)]
@@ -139,7 +140,7 @@ def test_columns_are_only_added(store, monkeypatch):
         rows, "schema", lambda t: pa.schema([*now(t), ("device_name", pa.string())])
     )
     monkeypatch.setattr(
-        rows, "rows", lambda t, report: [{"run_id": report.run_id, "device_name": "x"}]
+        rows, "rows", lambda t, report, running: [{"run_id": report.run_id, "device_name": "x"}]
     )
     store.record(sample("b"))
     monkeypatch.undo()
@@ -204,12 +205,13 @@ def test_filters(store):
 
 
 def test_files_that_cant_match_are_not_read(store):
-    for number, job in enumerate(("lstm", "cnn")):
-        store.record(sample(f"r{number}", job=job))
+    for number in (1, 2):
+        store.record(sample(f"r{number}", day=number))
+    (since,) = store.reports(limit=1, columns=["started_at"])["started_at"].to_pylist()
     for file in delta(store, "reports").get_add_actions(flatten=True).to_struct_array().to_pylist():
-        if file["max.job"] == "cnn":
+        if file["max.run_id"] == "r1":
             (store.storage.results / "reports" / file["path"]).unlink()
-    assert store.reports(job="lstm")["run_id"].to_pylist() == ["r0"]
+    assert store.reports(since=since)["run_id"].to_pylist() == ["r2"]
 
 
 def test_empty_store_is_an_empty_table(store):

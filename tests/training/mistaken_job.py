@@ -6,7 +6,9 @@ from orchestrator import Training, job
 
 
 @job(dataset="noise")
-def mistaken(how: Literal["train_step", "callback", "metric", "layer", "graph"] = "train_step"):
+def mistaken(
+    how: Literal["train_step", "callback", "metric", "layer", "graph", "stop"] = "train_step",
+):
     import keras
     import tensorflow as tf
 
@@ -22,6 +24,10 @@ def mistaken(how: Literal["train_step", "callback", "metric", "layer", "graph"] 
     class Callback(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             logs["speed"]  # in callback
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
 
     class Metric(keras.metrics.Mean):
         def update_state(self, y_true, y_pred, sample_weight=None):
@@ -40,4 +46,5 @@ def mistaken(how: Literal["train_step", "callback", "metric", "layer", "graph"] 
         "sparse_categorical_crossentropy",
         metrics=[Metric()] if how == "metric" else [],
     )
-    return Training(model=model, callbacks=[Callback()] if how == "callback" else [])
+    callbacks = {"callback": [Callback()], "stop": [Stop()]}
+    return Training(model=model, callbacks=callbacks.get(how, []))

@@ -48,7 +48,7 @@ def failed(tmp_path_factory, tensorflow_processes):
         job = folder / place / "mistaken.py"
         job.parent.mkdir(parents=True)
         shutil.copy(HERE / "mistaken_job.py", job)
-        args = [prepared.folder, job, folder / place, *MISTAKES]
+        args = [prepared.folder, job, folder / place, *MISTAKES, "stop"]
         run_group(
             HERE / "mistaken_worker.py",
             1,
@@ -71,3 +71,9 @@ def test_mistake_names_file_and_line(failed, place, how):
     frame = f'File "{failed / place / "mistaken.py"}", line {line}, in '
     assert any(told.startswith(frame) for told in failure.lines), failure.lines
     assert "in user code" not in "".join(failure.lines)
+
+
+def test_a_callback_that_stops_within_an_epoch_is_told_where_to_stop(failed):
+    failure = Failure.read(RunFolder(path=failed / PLACES[0] / "stop").attempt(1).failure(0))
+    assert "ended training in the middle of epoch 1, after step 8 of 16" in failure.message
+    assert "on_epoch_end" in failure.hint

@@ -19,7 +19,8 @@ def spirals(context: SourceContext) -> Source:
         features=(Column(name="point", dtype="float32", shape=(2,)),),
         label=Column(name="spiral", dtype="int64"),
         classes=("first", "second"),
-        # Rows that don't fit into memory are handed over in batches: `Split(rows=…, read=…)`.
+        # Rows that don't fit into memory are handed over in batches: `Split(rows=…, read=…)`, or
+        # `counted(read, …)` where nobody knows how many there are.
         splits={name: in_memory(rows) for name, rows in splits.items()},
         # The dataset is prepared anew whenever this changes.
         digest=hashlib.sha256(

@@ -1,0 +1,70 @@
+"""Asks one question after the other, each a file beside this one, and writes docs/performance.md.
+
+python benchmarks/bench.py                 # the short form: less than 15 minutes on two cores
+python benchmarks/bench.py --full          # all questions, at least five rounds each
+python benchmarks/bench.py start reading   # some, at full length
+python benchmarks/bench.py --page          # only write the page, of what is kept in results/
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import ROOT
+from harness.page import write_page
+
+HERE = Path(__file__).parent
+
+#: Questions in the order of the page. The short form asks the first ones.
+SHORT = (
+    "training",
+    "training_cnn",
+    "start",
+    "evaluation",
+    "small_steps",
+    "input_pipeline",
+    "cli_start",
+    "listing",
+)
+LONG = (
+    "accuracy",
+    "recovery",
+    "submission",
+    "checkpoints",
+    "preparing",
+    "reading",
+    "scaling",
+    "batch_size",
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", choices=[[], *SHORT, *LONG], help="ask these only")
+    parser.add_argument("--full", action="store_true", help="all questions, at full length")
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    arguments = parser.parse_args()
+    if arguments.page:
+        write_page((*SHORT, *LONG))
+        return 0
+    long = arguments.full or arguments.names
+    names = arguments.names or ((*SHORT, *LONG) if long else SHORT)
+    codes = [ask(name, [] if long else ["--short"]) for name in names]
+    if long:
+        write_page((*SHORT, *LONG))
+    return max(codes)
+
+
+def ask(name: str, options: list[str]) -> int:
+    """Run a benchmark; return its exit code."""
+    print(f"\n== {name}", flush=True)
+    return subprocess.run([sys.executable, HERE / f"{name}.py", *options], cwd=ROOT).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""A cluster of three machines, brought up over ssh from a fourth: submitted to, and taken down."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from lab_cluster import RAY, Going
+from test_three_hosts import EPOCHS, JOB
+
+from orchestrator.events import EventLog
+from orchestrator.storage import Storage
+
+pytestmark = pytest.mark.slow
+
+#: A file as a user has one; the machines have all that a setup would install.
+CLUSTER = """
+cluster_name: {name}
+provider:
+  type: local
+  head_ip: {head}
+  worker_ips: [{workers}]
+auth:
+  ssh_user: root
+  ssh_private_key: {key}
+setup_commands:
+  - grep -qs {bin} ~/.bashrc || echo 'export PATH="{bin}:$PATH"' >> ~/.bashrc
+head_start_ray_commands:
+  - ray stop
+  - >-
+    ray start --head --port=6379 --num-cpus=1 --object-store-memory=80000000
+    --autoscaling-config=~/ray_bootstrap_config.yaml
+worker_start_ray_commands:
+  - ray stop
+  - ray start --address=$RAY_HEAD_IP:6379 --num-cpus=1 --object-store-memory=80000000
+"""
+
+
+class Client:
+    """The machine that the user sits at: it sees the hosts, and the storage."""
+
+    def __init__(self, lab, folder, storage):
+        self.lab, self.folder = lab, folder
+        self.storage = Storage(path=storage)
+        (folder / "home").mkdir()
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder / "home"),
+            "LAUNCH_JOB_STORAGE": str(storage),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_TMPDIR": str(folder),
+            "COLUMNS": "1000",
+            "HTTPS_PROXY": "http://127.0.0.1:9",
+        }
+
+    def start(self, *arguments, **environment):
+        settings = [f"{k}={v}" for k, v in {**self.environment, **environment}.items()]
+        via = ["ip", "netns", "exec", self.lab.switch, "env", "-i", f"--chdir={self.folder}"]
+        program = [sys.executable, "-m", "orchestrator", *map(str, arguments)]
+        return Going([*via, *settings, *program])
+
+    def run(self, *arguments, code=0, **environment):
+        return self.start(*arguments, **environment).end(code, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def machines(lab):
+    return [lab.add() for _ in range(3)]
+
+
+@pytest.fixture(scope="module")
+def client(lab, machines, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("client")
+    head, *workers = (machine.address for machine in machines)
+    text = CLUSTER.format(
+        name=lab.name,
+        head=head,
+        workers=", ".join(workers),
+        key=lab.folder / "key",
+        bin=Path(sys.executable).parent,
+    )
+    (folder / "cluster.yaml").write_text(text)
+    (folder / "jobs").mkdir()
+    (folder / "jobs" / "paced.py").write_text(JOB)
+    return Client(lab, folder, tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def up(client):
+    printed, _ = client.run("cluster", "up", "-o", "json")
+    return json.loads(printed)
+
+
+def test_all_machines_are_up(up, machines):
+    assert [node["address"] for node in up] == [machine.address for machine in machines]
+    assert [node["head"] for node in up] == [True, False, False]
+
+
+def test_client_and_node_without_the_token_are_refused(client, up, lab):
+    asked = ["paced", "--dataset", "digits"]
+    _, said = client.run(*asked, code=3, RAY_AUTH_TOKEN_PATH=str(client.folder / "none"))
+    assert "wants a token" in said
+    wrong = client.folder / "wrong"
+    wrong.write_text("wrong" * 8)
+    _, said = client.run(*asked, code=3, RAY_AUTH_TOKEN_PATH=str(wrong))
+    assert "another token" in said
+    stranger = lab.add()
+    join = [RAY, "start", "--address", f"{up[0]['address']}:6379", "--num-cpus", 1]
+    stranger.run(*join, check=False)
+    assert len(json.loads(client.run("cluster", "status", "-o", "json")[0])) == len(up)
+    stranger.remove()
+
+
+def test_doctor_looks_at_every_machine(client, up, machines):
+    machines[2].run("mount", "-t", "tmpfs", "tmpfs", client.environment["LAUNCH_JOB_STORAGE"])
+    try:
+        printed, _ = client.run("doctor", "-o", "json", code=1)
+    finally:
+        machines[2].run("umount", client.environment["LAUNCH_JOB_STORAGE"])
+    found = {line["name"]: line["verdict"] for line in json.loads(printed)}
+    assert found["cluster"] == "ok"
+    addresses = [node["address"] for node in up]
+    assert [found[f"{address} versions"] for address in addresses] == ["ok"] * 3
+    assert [found[f"{address} storage"] for address in addresses] == ["ok", "ok", "fail"]
+
+
+def test_run_goes_on_after_the_head_has_lost_its_power(client, up, machines):
+    printed, _ = client.run("paced", "--workers", 3, "-d", "-o", "json")
+    run_id = json.loads(printed)["run_id"]
+    run = client.storage.run(run_id)
+    while not any(event.event == "checkpoint" for event in EventLog(path=run.events).read()):
+        time.sleep(0.2)
+    hosts = {log.read_text().split(" on ")[1].split(",")[0] for log in run.rank_logs()}
+    assert hosts == {"h1", "h2", "h3"}
+    machines[0].pull_power()
+    (listed,) = json.loads(client.run("ls", "-o", "json")[0])
+    assert (listed["run_id"], listed["state"]) == (run_id, "LOST")
+    assert "Epoch 1/" in client.run("logs", run_id, "--rank", "driver")[0]
+    machines[0].restore_power()
+    again = json.loads(client.run("cluster", "up", "-o", "json")[0])
+    assert [node["address"] for node in again] == [node["address"] for node in up]
+    report = json.loads(client.run("resume", run_id, "-o", "json")[0])
+    assert report["state"] == "SUCCEEDED"
+    assert [epoch["epoch"] for epoch in report["history"]] == list(range(1, EPOCHS + 1))
+    rows = json.loads(client.run("results", "-o", "json")[0])
+    assert [row["run_id"] for row in rows] == [run_id]
+
+
+def test_down_leaves_no_process(client, up, machines):
+    client.run("cluster", "down")
+    for machine in machines:
+        left = machine.run("ps", "-eo", "args").stdout
+        assert "ray" not in left, left
