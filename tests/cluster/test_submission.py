@@ -1,5 +1,6 @@
 """Runs on a real cluster that has room for one: submitted, left, waited for, stopped, resumed."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -171,7 +172,9 @@ def test_secret_is_seen_by_the_run_alone(cluster, client, first):
     places = [path for path in run.path.rglob("*") if path.is_file() and path != run.secrets]
     places += [path for path in cluster.folder.rglob("*") if path.is_file()]
     for path in places:
-        assert SECRET.encode() not in path.read_bytes(), path
+        # Some files of Ray's come and go.
+        with contextlib.suppress(FileNotFoundError):
+            assert SECRET.encode() not in path.read_bytes(), path
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             assert SECRET.encode() not in process.read_bytes()
