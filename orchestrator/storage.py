@@ -239,13 +239,16 @@ class ScheduleFolder:
         """Folder of the records of what became of its ticks."""
         return self.path / "history"
 
-    def record(self, number: int) -> Path:
-        """Return the file of a record of the history."""
-        return self.history / f"{number:08d}.json"
+    def record(self, number: int) -> str:
+        """Return the file of a record of the history.
 
-    def end(self, run_id: str) -> Path:
+        A text, and so is that of an end: a loop with thousands of schedules makes many of them.
+        """
+        return f"{self.path}/history/{number:08d}.json"
+
+    def end(self, run_id: str) -> str:
         """Return the file that tells how a tick ended; it is there when it has."""
-        return self.path / "ends" / f"{run_id}.json"
+        return f"{self.path}/ends/{run_id}.json"
 
     def attempts(self, run_id: str) -> Path:
         """Return the file that counts how often a tick's run was started or taken up.

@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "compare": ("compare", "command", "Say how runs differ, and whether that is chance."),
     "results": ("results", "results", "Compare the results of all runs in one table."),
     "schedule": ("schedule", "schedule", "Run jobs at times; show what became of each tick."),
+    "export": ("export", "export_run", "Print a run as Kubernetes takes it."),
     "init": ("init", "init", "Start a project of your own: a job, a dataset, a test."),
     "jobs": ("catalog", "jobs", "List what can be trained, with its parameters."),
     "datasets": ("catalog", "datasets", "List what it can be trained on."),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
+from orchestrator.cli.export import export
 from orchestrator.cli.options import storage_option
 from orchestrator.cli.schedule_add import add, apply
 from orchestrator.cli.schedule_views import ls, next_ticks, show
@@ -33,7 +34,7 @@ def schedule() -> None:
     """
 
 
-for command in (add, apply, ls, show, next_ticks):
+for command in (add, apply, ls, show, next_ticks, export):
     schedule.add_command(command)
 
 

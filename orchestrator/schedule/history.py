@@ -41,27 +41,33 @@ class Record:
     number: int
     #: All ticks up to this are decided.
     through: datetime
-    #: Fired ticks whose end nobody had recorded, those of this record included.
-    open: tuple[Outcome, ...] = ()
+    #: Ticks of earlier records that were fired, and whose end nobody had recorded.
+    before: tuple[Outcome, ...] = ()
     #: Ticks that were decided, in their order.
     ticks: tuple[Outcome, ...] = ()
+
+    @property
+    def open(self) -> tuple[Outcome, ...]:
+        """Fired ticks whose end nobody had recorded, oldest first."""
+        return (*self.before, *(outcome for outcome in self.ticks if outcome.run_id))
 
     def to_line(self) -> str:
         """Return it as JSON."""
         values = {
             "through": self.through.isoformat(),
-            "open": [outcome.to_dict() for outcome in self.open],
+            "before": [outcome.to_dict() for outcome in self.before],
             "ticks": [outcome.to_dict() for outcome in self.ticks],
         }
         return json.dumps(values, ensure_ascii=False) + "\n"
 
     @classmethod
-    def read(cls, path: Path) -> Record | None:
+    def read(cls, file: str) -> Record | None:
         """Read a record; None if a power cut has left an empty file of it.
 
         Raises:
             UnavailableError: It is damaged, or can't be read.
         """
+        path = Path(file)
         with storage_errors(path):
             text = path.read_text()
         if not text.strip("\0"):
@@ -71,7 +77,7 @@ class Record:
             return cls(
                 number=int(path.stem),
                 through=datetime.fromisoformat(values["through"]),
-                open=tuple(Outcome.from_dict(one) for one in values["open"]),
+                before=tuple(Outcome.from_dict(one) for one in values["before"]),
                 ticks=tuple(Outcome.from_dict(one) for one in values["ticks"]),
             )
         except (ValueError, KeyError, TypeError) as err:
@@ -121,7 +127,7 @@ class History:
             record = Record.read(self.folder.record(number))
             if record is not None:
                 return record
-            self.folder.record(number).unlink(missing_ok=True)
+            Path(self.folder.record(number)).unlink(missing_ok=True)
         return Record(number=0, through=since)
 
     def following(self, last: Record) -> Record:
@@ -130,8 +136,8 @@ class History:
         Raises:
             UnavailableError: It is damaged, or can't be read.
         """
-        while (path := self.folder.record(last.number + 1)).exists():
-            newer = Record.read(path)
+        while os.path.exists(file := self.folder.record(last.number + 1)):  # noqa: PTH110
+            newer = Record.read(file)
             if newer is None:
                 return self.tail(since=last.through)
             last = newer
@@ -163,7 +169,7 @@ class History:
         record = Record(
             number=last.number + 1,
             through=through,
-            open=(*active, *(outcome for outcome in outcomes if outcome.run_id)),
+            before=tuple(active),
             ticks=tuple(outcomes),
         )
         self._make(record)
@@ -171,20 +177,20 @@ class History:
 
     def _make(self, record: Record) -> None:
         """Make a record's file with all that is in it, unless there is one of that number."""
-        path = self.folder.record(record.number)
+        file = self.folder.record(record.number)
         # A name that comes again would be dangerous: a loop that is killed between the next two
         # steps leaves it as another name of the record.
-        temporary = path.with_name(f".{secrets.token_hex(8)}")
-        with storage_errors(path):
+        temporary = f"{self.folder.path}/history/.{secrets.token_hex(8)}"
+        with storage_errors(self.folder.path):
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             try:
-                with os.fdopen(handle, "w") as file:
-                    file.write(record.to_line())
-                os.link(temporary, path)
+                _write(handle, record.to_line().encode())
+                os.link(temporary, file)
             except FileExistsError as err:
                 raise OvertakenError from err
             finally:
-                temporary.unlink()
+                os.close(handle)
+                os.unlink(temporary)
 
     def records(self) -> Iterator[Record]:
         """Yield all records, newest first.
@@ -198,7 +204,7 @@ class History:
 
     def ended(self, outcome: Outcome) -> bool:
         """Return whether a fired tick's end is recorded."""
-        return self._end(outcome).exists()
+        return os.path.exists(self._end(outcome))  # noqa: PTH110 - see ScheduleFolder.record
 
     def end(self, outcome: Outcome, ending: Ending) -> None:
         """Record how a fired tick ended, unless its schedule has been removed.
@@ -207,7 +213,7 @@ class History:
             UnavailableError: The storage can't be written.
         """
         if self.folder.definition.exists():
-            write_json(self._end(outcome), ending.to_dict())
+            write_json(Path(self._end(outcome)), ending.to_dict())
 
     def ending(self, outcome: Outcome) -> Ending | None:
         """Return how a fired tick ended; None if nobody has recorded that yet.
@@ -217,7 +223,7 @@ class History:
         """
         if not self.ended(outcome):
             return None
-        values = read_json(self._end(outcome))
+        values = read_json(Path(self._end(outcome)))
         return Ending(
             state=RunState(values["state"]) if values["state"] else None,
             time=datetime.fromisoformat(values["time"]),
@@ -226,12 +232,17 @@ class History:
             notified=tuple(values["notified"]),
         )
 
-    def _end(self, outcome: Outcome) -> Path:
+    def _end(self, outcome: Outcome) -> str:
         assert outcome.run_id is not None
         return self.folder.end(outcome.run_id)
 
     def _numbers(self) -> list[int]:
         return [int(name.removesuffix(".json")) for name in list_names(self.folder.history)]
+
+
+def _write(handle: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(handle, content) :]
 
 
 def list_names(folder: Path) -> list[str]:

@@ -97,7 +97,7 @@ class Keeper:
     def _await_turn(self) -> bool:
         """Wait until the runs before this one have ended; return whether the schedule remains."""
         for run_id in self.outcome.after:
-            while not self.history.folder.end(run_id).exists():
+            while not Path(self.history.folder.end(run_id)).exists():
                 if not self.history.folder.definition.exists():
                     return False
                 run = self.storage.run(run_id)
@@ -257,11 +257,20 @@ def run_words(schedule: Schedule, *, tick: datetime | None) -> list[str]:
         UsageError: The job is gone.
     """
     words = [schedule.job, *schedule.args, "--retries", str(schedule.retries)]
-    if option(schedule.args, "--dataset") is None:
-        dataset = load_catalog(Path(schedule.folder)).jobs.get(schedule.job).dataset
-        words += ["--dataset", dataset]
+    words += named_dataset(schedule.job, schedule.args, Path(schedule.folder))
     words += ["--tag", f"schedule={schedule.name}"]
     return words if tick is None else [*words, "--tag", f"tick={tick.isoformat()}"]
+
+
+def named_dataset(job: str, args: Sequence[str], folder: Path) -> list[str]:
+    """Return the option that names a run's dataset, where a command line has none.
+
+    Raises:
+        UsageError: The job is gone.
+    """
+    if option(args, "--dataset") is not None:
+        return []
+    return ["--dataset", load_catalog(folder).jobs.get(job).dataset]
 
 
 def option(args: Sequence[str], name: str) -> str | None:

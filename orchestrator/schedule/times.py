@@ -33,6 +33,8 @@ ALIASES = {
 _PART = re.compile(r"(\d+)([smhdw])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
+_SECOND = timedelta(seconds=1)
+
 #: An interval can't be longer: further than that, dates end.
 _LONGEST_S = 10 * 366 * 86400
 
@@ -75,8 +77,31 @@ class Cron:
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """Yield the ticks after a moment, in UTC, without end."""
-        for local in CronSim(self.fields, moment.astimezone(find_zone(self.timezone))):
-            yield local.astimezone(UTC)
+        zone, moment = find_zone(self.timezone), moment.astimezone(UTC).replace(microsecond=0)
+        if any(field.startswith("*") for field in self.fields.split()[:2]):
+            yield from self._going_by_hours_that_pass(moment, zone)
+        else:
+            for local in CronSim(self.fields, moment.astimezone(zone)):
+                yield local.astimezone(UTC)
+
+    def _going_by_hours_that_pass(self, moment: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+        """Yield the ticks of a line with a star, for each stretch of the zone's time by itself.
+
+        cronsim would take whole hours across the change of a clock, and so leave out times where
+        the clock moves by half an hour (2.8, Australia/Lord_Howe).
+        """
+        offset = _offset(zone, moment)
+        while True:
+            for local in CronSim(self.fields, moment.replace(tzinfo=None) + offset):
+                tick = (local - offset).replace(tzinfo=UTC)
+                change = _first_change(zone, offset, moment, tick)
+                if change is not None:
+                    break
+                yield tick
+                moment = tick
+            else:
+                return
+            moment, offset = change - _SECOND, _offset(zone, change)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +128,32 @@ class Every:
         while True:
             tick += step
             yield tick.astimezone(UTC)
+
+
+def _first_change(
+    zone: ZoneInfo, offset: timedelta, after: datetime, until: datetime
+) -> datetime | None:
+    """Return when a zone has another offset for the first time, up to a moment.
+
+    Args:
+        zone: The zone.
+        offset: What it has had so far.
+        after: From when on, in UTC.
+        until: Up to when, in UTC; None is returned if it still has the offset then, and a day
+            after `after`. That is enough: times are there twice only within a day of a change.
+    """
+    for probe in (min(after + timedelta(days=1), until), until):
+        if _offset(zone, probe) != offset:
+            low, high = after, probe
+            while high - low > _SECOND:
+                middle = low + (high - low) // _SECOND // 2 * _SECOND
+                low, high = (middle, high) if _offset(zone, middle) == offset else (low, middle)
+            return high
+    return None
+
+
+def _offset(zone: ZoneInfo, moment: datetime) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta()
 
 
 def parse_interval(text: str, *, what: str) -> int:

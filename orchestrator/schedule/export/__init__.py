@@ -1,0 +1,1 @@
+"""Schedules, and single runs, as other schedulers take them."""
