@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import os
 import shlex
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -281,7 +280,11 @@ def _take_back(run: RunFolder, err: BaseException, *, is_new: bool) -> None:
     """Leave nothing of a new run that no cluster has taken; a resumed one goes back to rest."""
     write_secrets(run.secrets, ())
     if is_new:
-        shutil.rmtree(run.path, ignore_errors=True)
+        for path in (run.events, run.submission, run.spec, run.driver_lock):
+            path.unlink(missing_ok=True)
+        # Whoever asked for the run may have put something there as well.
+        with contextlib.suppress(OSError):
+            run.path.rmdir()
     elif EventLog(path=run.events).state() is RunState.QUEUED:
         log = EventLog(path=run.events)
         if isinstance(err, LaunchJobError):
