@@ -49,6 +49,7 @@ class JoinedRay:
         self._inspection = Inspection(storage=storage, files=files)
         self._run_id = run_id
         self._servers = NodeServers(run_id)
+        self._started = False
         self._dashboard: str | None = None
 
     @property
@@ -65,7 +66,9 @@ class JoinedRay:
         return {} if installs else self._servers.worker_environment
 
     def start(self) -> None:
-        """Do nothing: the cluster is joined from the beginning."""
+        """Have every node begin to import what workers need; Ray is joined from the beginning."""
+        self._started = True
+        self._servers.start_on(living_nodes())
 
     def threads(self, workers: int) -> int:
         """Return how many threads each worker computes with: the one CPU that it reserves."""
@@ -90,7 +93,8 @@ class JoinedRay:
 
     def _look(self, device: Literal["cpu", "gpu"]) -> Room:
         nodes = living_nodes()
-        self._servers.start_on(nodes)
+        if self._started:
+            self._servers.start_on(nodes)
         unfit = self._inspection.complaints(nodes)
         room = room_of((n for n in nodes if n.node_id not in unfit), holdings(), device)
         return Room(
@@ -162,7 +166,6 @@ class JoinedRay:
             UnavailableError: It names the nodes.
         """
         nodes = living_nodes()
-        self._servers.start_on(nodes)
         unfit = self._inspection.complaints(nodes)
         if not unfit:
             return
