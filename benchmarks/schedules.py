@@ -136,10 +136,15 @@ def fill(storage: Storage, lines: list[str]) -> None:
     print(f"writing {len(lines):,} schedules", file=sys.stderr)
     for number, line in enumerate(lines):
         schedule = Schedule(
-            name=f"s{number:05d}", job="lstm-mnist", cron=line, folder=str(ROOT), since=SINCE
+            name=f"s{number:05d}",
+            key=f"s{number:05d}",
+            job="lstm-mnist",
+            cron=line,
+            folder=str(ROOT),
+            since=SINCE,
         )
         folder = storage.schedule(schedule.name)
-        folder.history.mkdir(parents=True)
+        folder.path.mkdir(parents=True)
         folder.definition.write_text(json.dumps(schedule.to_dict()))
 
 

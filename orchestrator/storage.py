@@ -240,20 +240,11 @@ class ScheduleFolder:
         """What runs, and when."""
         return self.path / "schedule.json"
 
-    @property
-    def history(self) -> Path:
-        """Folder of the records of what became of its ticks."""
-        return self.path / "history"
-
-    def record(self, number: int) -> str:
-        """Return the file of a record of the history.
-
-        A text, and so is that of an end: a loop with thousands of schedules makes many of them.
-        """
-        return f"{self.path}/history/{number:08d}.json"
-
     def end(self, run_id: str) -> str:
-        """Return the file that tells how a tick ended; it is there when it has."""
+        """Return the file that tells how a tick ended; it is there when it has.
+
+        A text: a loop with thousands of schedules asks for thousands at once.
+        """
         return f"{self.path}/ends/{run_id}.json"
 
     def attempts(self, run_id: str) -> Path:
@@ -329,6 +320,15 @@ class Storage:
     def schedules_mark(self) -> Path:
         """File that changes whenever a schedule does."""
         return self.schedules / ".changed"
+
+    def schedule_log(self, number: int) -> Path:
+        """Return the file of a record of what became of ticks."""
+        return self.schedules / ".log" / f"{number:010d}.json"
+
+    @property
+    def schedule_log_note(self) -> Path:
+        """File that tells where the last record of each schedule is."""
+        return self.schedules / ".log" / ".last.json"
 
     def schedule(self, name: str) -> ScheduleFolder:
         """Return the folder of a schedule, which may not exist."""

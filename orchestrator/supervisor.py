@@ -93,7 +93,7 @@ class Supervisor:
     def _go_on(self) -> Interruption | None:
         """Train until something ends it; return what did, or None if training is done."""
         task = self.task(self._attempt, self.workers, self._start)
-        group = TrainingGroup(task, self.workers, self._hear)
+        group = TrainingGroup(task, self.workers, self._hear, self.place.worker_environment)
         try:
             group.run(self.interrupts)
         except WorkersFailedError as err:

@@ -14,7 +14,7 @@ from orchestrator.cli.terminal import chatter
 from orchestrator.errors import RunFailedError, StoppedError, UsageError
 from orchestrator.schedule.keeper import Keeper
 from orchestrator.schedule.shelf import Shelf
-from orchestrator.schedule.timeline import Timeline, fire_now
+from orchestrator.schedule.timeline import fire_now, settle
 from orchestrator.states import RunState
 from orchestrator.storage import Storage
 
@@ -59,9 +59,7 @@ def resume(name: str, storage: Storage) -> None:
         chatter().print(f"Schedule {name} was not paused.")
         return
     # Where no loop was running, nobody has recorded yet that they were skipped.
-    timeline, now = Timeline(paused, shelf.history(name)), datetime.now(UTC)
-    while timeline.advance(now):
-        pass
+    settle(paused, shelf.log(), shelf.endings(name), datetime.now(UTC))
     shelf.pause(name, at=None)
     chatter().print(f"Schedule {name} goes on.")
 
@@ -81,10 +79,10 @@ def rm(name: str, storage: Storage) -> None:
 def run(name: str, storage: Storage) -> None:
     """Fire NAME now and follow its run, whatever is due; the exit code is the run's."""
     shelf = Shelf(storage=storage)
-    wanted, history = shelf.read(name), shelf.history(name)
-    outcome = fire_now(wanted, history, datetime.now(UTC))
+    wanted, endings = shelf.read(name), shelf.endings(name)
+    outcome = fire_now(wanted, shelf.log(), endings, datetime.now(UTC))
     ending = Keeper(
-        schedule=wanted, outcome=outcome, history=history, storage=storage, foreground=True
+        schedule=wanted, outcome=outcome, endings=endings, storage=storage, foreground=True
     ).keep()
     if ending is None or ending.state is RunState.SUCCEEDED:
         return
@@ -117,10 +115,10 @@ def start(storage: Storage) -> None:
 def keep(name: str, run_id: str, storage: Storage) -> None:
     """Look after the run of a tick that was fired."""
     shelf = Shelf(storage=storage)
-    wanted, history = shelf.read(name), shelf.history(name)
-    for record in history.records():
-        for outcome in (*record.open, *record.ticks):
+    wanted, endings = shelf.read(name), shelf.endings(name)
+    for entry in shelf.log().entries(wanted.key):
+        for outcome in entry.open:
             if outcome.run_id == run_id:
-                Keeper(schedule=wanted, outcome=outcome, history=history, storage=storage).keep()
+                Keeper(schedule=wanted, outcome=outcome, endings=endings, storage=storage).keep()
                 return
     raise UsageError(f"Schedule {name} has fired no tick with a run {run_id}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -198,6 +199,7 @@ def _schedule(ctx: click.Context, *, folder: Path, source: str | None) -> Schedu
         args=tuple(ctx.args),
         folder=str(folder),
         source=source,
+        key=f"{given['name']}~{secrets.token_hex(4)}",
         since=datetime.now(UTC).replace(microsecond=0),
     )
     with contextlib.chdir(folder):

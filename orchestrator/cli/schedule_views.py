@@ -33,12 +33,12 @@ _SHOWN = 20
 def ls(storage: Storage, output: str) -> None:
     """List schedules, with their next and last tick, and how that one's run is."""
     shelf, now = Shelf(storage=storage), datetime.now(UTC)
-    found = []
+    log, found = shelf.log(), []
     for read in shelf.readable():
         try:
             if isinstance(read, LaunchJobError):
                 raise read
-            found.append(account(read, shelf, now))
+            found.append(account(read, shelf, log, now))
         except LaunchJobError as err:
             chatter().print(f"Left out: {err.message}", style="yellow", markup=False)
     if output == "json":
@@ -80,14 +80,14 @@ def _row(one: ScheduleAccount) -> tuple[str, ...]:
 def show(name: str, limit: int | None, storage: Storage, output: str) -> None:
     """Show NAME and its history, newest first: what became of each tick, and why."""
     shelf = Shelf(storage=storage)
-    schedule = shelf.read(name)
-    summary = account(schedule, shelf, datetime.now(UTC))
+    schedule, log = shelf.read(name), shelf.log()
+    summary = account(schedule, shelf, log, datetime.now(UTC))
     if output == "json":
-        ticks = islice(ticks_so_far(schedule, shelf), limit)
+        ticks = islice(ticks_so_far(schedule, shelf, log), limit)
         print_json({**summary.to_dict(), "history": [tick.to_dict() for tick in ticks]})
         return
     _print_definition(summary)
-    ticks = islice(ticks_so_far(schedule, shelf), limit or _SHOWN)
+    ticks = islice(ticks_so_far(schedule, shelf, log), limit or _SHOWN)
     print_table(
         ("TICK", "OUTCOME", "RUN", "STATE", "WHY"),
         [_tick_row(tick, schedule) for tick in ticks],
@@ -141,7 +141,7 @@ def next_ticks(name: str, number: int, storage: Storage, output: str) -> None:
     zone = find_zone(schedule.timezone)
     ticks = [
         tick.astimezone(zone)
-        for tick in islice(ticks_to_come(schedule, shelf, datetime.now(UTC)), number)
+        for tick in islice(ticks_to_come(schedule, shelf.log(), datetime.now(UTC)), number)
     ]
     if output == "json":
         print_json([tick.isoformat() for tick in ticks])

@@ -11,7 +11,8 @@ from orchestrator.driver_lock import is_driven
 from orchestrator.events import EventLog
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
-from orchestrator.schedule.history import History, Record
+from orchestrator.schedule.ending import Endings
+from orchestrator.schedule.log import Log
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.states import RunState
 from orchestrator.storage import Storage
@@ -73,53 +74,54 @@ class ScheduleAccount:
         }
 
 
-def account(schedule: Schedule, shelf: Shelf, now: datetime) -> ScheduleAccount:
+def account(schedule: Schedule, shelf: Shelf, log: Log, now: datetime) -> ScheduleAccount:
     """Sum up a schedule.
 
+    Args:
+        schedule: The schedule.
+        shelf: Where it is.
+        log: The log, read.
+        now: What the clock says.
+
     Raises:
-        UnavailableError: Its log is damaged, or can't be read.
+        UnavailableError: The log is damaged, or can't be read.
     """
-    history = shelf.history(schedule.name)
-    tail = history.tail(since=schedule.since)
-    last = tail.ticks[-1] if tail.ticks else None
+    tail = log.tail(schedule.key)
+    last = tail.ticks[-1] if tail else None
     return ScheduleAccount(
         schedule=schedule,
-        next_tick=None if schedule.paused_at else next(_ticks_to_come(schedule, tail, now), None),
-        last=_account_of(last, history, shelf.storage) if last else None,
+        next_tick=None if schedule.paused_at else next(ticks_to_come(schedule, log, now), None),
+        last=_account_of(last, shelf.endings(schedule.name), shelf.storage) if last else None,
     )
 
 
-def ticks_to_come(schedule: Schedule, shelf: Shelf, now: datetime) -> Iterator[datetime]:
+def ticks_to_come(schedule: Schedule, log: Log, now: datetime) -> Iterator[datetime]:
     """Yield the ticks after now that nothing was decided of yet, in UTC.
 
     Raises:
-        UnavailableError: Its log is damaged, or can't be read.
+        UnavailableError: The log is damaged, or can't be read.
     """
-    tail = shelf.history(schedule.name).tail(since=schedule.since)
-    return _ticks_to_come(schedule, tail, now)
+    tail = log.tail(schedule.key)
+    return schedule.ticks(max(now, schedule.since, tail.through if tail else now))
 
 
-def _ticks_to_come(schedule: Schedule, tail: Record, now: datetime) -> Iterator[datetime]:
-    return schedule.ticks(max(now, tail.through, schedule.since))
-
-
-def ticks_so_far(schedule: Schedule, shelf: Shelf) -> Iterator[TickAccount]:
+def ticks_so_far(schedule: Schedule, shelf: Shelf, log: Log) -> Iterator[TickAccount]:
     """Yield what became of each tick, newest first.
 
     Raises:
-        UnavailableError: Its log is damaged, or can't be read.
+        UnavailableError: The log is damaged, or can't be read.
     """
-    history = shelf.history(schedule.name)
-    for record in history.records():
-        for outcome in reversed(record.ticks):
-            yield _account_of(outcome, history, shelf.storage)
+    endings = shelf.endings(schedule.name)
+    for entry in log.entries(schedule.key):
+        for outcome in reversed(entry.ticks):
+            yield _account_of(outcome, endings, shelf.storage)
 
 
-def _account_of(outcome: Outcome, history: History, storage: Storage) -> TickAccount:
+def _account_of(outcome: Outcome, endings: Endings, storage: Storage) -> TickAccount:
     run_id, name, why = outcome.run_id, str(outcome.outcome), outcome.why
     state = None
     if run_id is not None:
-        ending = history.ending(outcome)
+        ending = endings.of(outcome)
         if ending is None:
             state = _state(run_id, storage)
         elif ending.state is None:

@@ -72,6 +72,8 @@ class Schedule:
     folder: str
     #: File that it was applied from; None: it was added by hand.
     source: str | None = None
+    #: What the log knows it by: its name, and what a later one of that name has not.
+    key: str
     #: When it was made, or its times were changed, in UTC; ticks come after it.
     since: datetime
     #: Since when it is paused; None: it isn't.

@@ -26,7 +26,7 @@ from orchestrator.schedule.shelf import Shelf
 _TIMES = ("cron", "every_s", "timezone", "start", "end")
 
 #: Fields that are not asked for.
-_OWN = ("since", "paused_at")
+_OWN = ("key", "since", "paused_at")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +214,7 @@ def _change(wanted: Schedule, there: Schedule | None) -> Change | None:
     if not fields:
         return None
     since = wanted.since if any(key in fields for key in _TIMES) else there.since
-    changed = dataclasses.replace(wanted, since=since, paused_at=there.paused_at)
+    changed = dataclasses.replace(wanted, key=there.key, since=since, paused_at=there.paused_at)
     return Change(action="change", name=wanted.name, wanted=changed, fields=fields)
 
 

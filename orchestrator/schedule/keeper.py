@@ -26,7 +26,7 @@ from orchestrator.errors import LaunchJobError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
-from orchestrator.schedule.history import Ending, History
+from orchestrator.schedule.ending import Ending, Endings
 from orchestrator.schedule.notice import notify
 from orchestrator.states import RunState
 from orchestrator.storage import RunFolder, Storage
@@ -57,8 +57,8 @@ class Keeper:
     schedule: Schedule
     #: The tick.
     outcome: Outcome
-    #: The schedule's log.
-    history: History
+    #: How the schedule's ticks ended.
+    endings: Endings
     #: Where runs are.
     storage: Storage
     #: Whether its processes print to this terminal, not to a file.
@@ -73,14 +73,14 @@ class Keeper:
         Raises:
             UnavailableError: The storage can't be used.
         """
-        handle = hold(self.history.folder.attempts(self._run_id))
+        handle = hold(self.endings.folder.attempts(self._run_id))
         if handle is None:
             return None
         try:
-            if self.history.ended(self.outcome) or not self._await_turn():
+            if self.endings.has(self.outcome) or not self._await_turn():
                 return None
             ending = self._see_through(handle)
-            self.history.end(self.outcome, ending)
+            self.endings.record(self.outcome, ending)
             return ending
         finally:
             os.close(handle)
@@ -97,8 +97,8 @@ class Keeper:
     def _await_turn(self) -> bool:
         """Wait until the runs before this one have ended; return whether the schedule remains."""
         for run_id in self.outcome.after:
-            while not Path(self.history.folder.end(run_id)).exists():
-                if not self.history.folder.definition.exists():
+            while not Path(self.endings.folder.end(run_id)).exists():
+                if not self.endings.folder.definition.exists():
                     return False
                 run = self.storage.run(run_id)
                 # Asked again and again: a driver that has just begun knows of nothing before it.
@@ -232,7 +232,7 @@ class Keeper:
 
     @property
     def _log(self) -> Path:
-        return self.history.folder.log(self._run_id)
+        return self.endings.folder.log(self._run_id)
 
     def _last_error(self) -> str | None:
         """Return what the run's process complained of last."""
@@ -275,9 +275,9 @@ def named_dataset(job: str, args: Sequence[str], folder: Path) -> list[str]:
 
 def option(args: Sequence[str], name: str) -> str | None:
     """Return what an option is given on a command line that is known to be right; None: nothing."""
-    for word, following in zip(args, [*args[1:], ""], strict=True):
+    for place, word in enumerate(args):
         if word == name:
-            return following
+            return args[place + 1]
         if word.startswith(f"{name}="):
             return word.partition("=")[2]
     return None

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 from orchestrator.errors import LaunchJobError
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
+from orchestrator.schedule.log import Log, OvertakenError
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.schedule.timeline import Timeline
 
-#: When a schedule whose log can't be read or written is looked at again.
+#: When what could not be recorded is tried again.
 _RETRY_AFTER = timedelta(seconds=10)
 
 
@@ -45,6 +46,7 @@ class Loop:
         self._shelf = shelf
         self._keepers = keepers
         self._log = log
+        self._records = Log(shelf.storage)
         self._mark: str | None = None
         self._timelines: dict[str, Timeline] = {}
         self._versions: dict[str, Any] = {}
@@ -71,6 +73,7 @@ class Loop:
         mark = self._shelf.mark()
         if mark == self._mark:
             return
+        self._read_on()
         names = set(self._shelf.names())
         for name in {*self._versions} - names:
             self._drop(name)
@@ -87,37 +90,63 @@ class Loop:
             return
         self._versions[name] = version
         try:
-            timeline = Timeline(self._shelf.read(name), self._shelf.history(name))
+            timeline = Timeline(self._shelf.read(name), self._records, self._shelf.endings(name))
         except LaunchJobError as err:
             self._log("unreadable", schedule=name, error=err.message)
             return
         self._timelines[name] = timeline
-        self._enqueue(timeline)
+        self._enqueue(timeline, at=timeline.fires_at)
 
     def _drop(self, name: str) -> None:
         self._versions.pop(name, None)
         self._timelines.pop(name, None)
 
-    def _enqueue(self, timeline: Timeline) -> None:
-        if (at := timeline.fires_at) is not None:
+    def _enqueue(self, timeline: Timeline, *, at: datetime | None) -> None:
+        if at is not None:
             heapq.heappush(self._queue, (at, next(self._serial), timeline))
 
     def turn(self, now: datetime) -> None:
-        """Fire what is due; what can't be recorded is tried again later."""
-        queue = self._queue
-        while queue and queue[0][0] <= now:
-            timeline = heapq.heappop(queue)[2]
-            schedule = timeline.schedule
-            if self._timelines.get(schedule.name) is not timeline:
-                continue
-            try:
-                for outcome in timeline.advance(now):
-                    self._follow(schedule, outcome, now)
-            except LaunchJobError as err:
-                self._log("error", schedule=schedule.name, error=err.message)
-                heapq.heappush(queue, (now + _RETRY_AFTER, next(self._serial), timeline))
-            else:
-                self._enqueue(timeline)
+        """Fire what is due, once.
+
+        Something may be due after it as well: where another loop was faster, or very much was due.
+        What can't be recorded is tried again later.
+        """
+        due = self._due(now)
+        drafts = [(timeline, draft) for timeline in due if (draft := timeline.draft(now))]
+        try:
+            if drafts:
+                self._records.append({one.schedule.key: draft.entry for one, draft in drafts})
+        except OvertakenError:
+            self._read_on()
+            drafts = []
+        except LaunchJobError as err:
+            self._log("error", error=err.message)
+            for timeline in due:
+                self._enqueue(timeline, at=now + _RETRY_AFTER)
+            return
+        for timeline, draft in drafts:
+            timeline.commit(draft)
+        for timeline in due:
+            self._enqueue(timeline, at=timeline.fires_at)
+        for timeline, draft in drafts:
+            for outcome in draft.entry.ticks:
+                self._follow(timeline.schedule, outcome, now)
+
+    def _due(self, now: datetime) -> list[Timeline]:
+        """Take from the queue what wants to be looked at."""
+        due = []
+        while self._queue and self._queue[0][0] <= now:
+            timeline = heapq.heappop(self._queue)[2]
+            if self._timelines.get(timeline.schedule.name) is timeline:
+                due.append(timeline)
+        return due
+
+    def _read_on(self) -> None:
+        """Go on from what other loops have recorded."""
+        changed = self._records.read_on()
+        for timeline in self._timelines.values():
+            if timeline.schedule.key in changed:
+                timeline.go_on()
 
     def _follow(self, schedule: Schedule, outcome: Outcome, now: datetime) -> None:
         late = round((now - schedule.fires_at(outcome.tick)).total_seconds(), 3)
@@ -126,7 +155,12 @@ class Loop:
             self._keepers.start(schedule, outcome)
 
     def take_up(self) -> None:
-        """Start what looks after fired ticks again, where it has died before their end."""
+        """Start what looks after fired ticks again, where it has died before their end.
+
+        Raises:
+            UnavailableError: The log is damaged, or can't be read.
+        """
+        self._read_on()
         for timeline in self._timelines.values():
             for outcome in timeline.active():
                 if not self._keepers.is_at_work(timeline.schedule, outcome):

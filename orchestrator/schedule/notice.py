@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchestrator.errors import UsageError
 
@@ -21,14 +22,13 @@ def check_target(target: str) -> str:
     Raises:
         UsageError: It is empty, or an address that can't get a POST.
     """
-    scheme, separator, rest = target.partition("://")
-    if not target.strip() or (separator and scheme.isalnum() and not _is_web(target)):
+    scheme, separator, _ = target.partition("://")
+    an_address = bool(separator) and scheme.isalnum()
+    if not target.strip() or (an_address and not (_is_web(target) and urlsplit(target).hostname)):
         raise UsageError(
             f"--notify can't be {target!r}.",
             hint="Name an address that begins with https:// or http://, or a command.",
         )
-    if _is_web(target) and not rest.strip("/"):
-        raise UsageError(f"--notify {target!r} names no host.")
     return target
 
 
@@ -60,7 +60,7 @@ def _text(facts: Mapping[str, object]) -> str:
 def _post(address: str, message: dict[str, Any]) -> str:
     import requests
 
-    where = address.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    where = urlsplit(address).netloc.rpartition("@")[2]
     try:
         answer = requests.post(address, json=message, timeout=_POST_S, allow_redirects=False)
     except requests.RequestException as err:

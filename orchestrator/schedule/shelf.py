@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,7 +15,8 @@ from datetime import datetime
 from orchestrator.atomic import read_json, storage_errors, write_atomic, write_json
 from orchestrator.errors import UsageError
 from orchestrator.schedule.definition import Schedule
-from orchestrator.schedule.history import History, list_names
+from orchestrator.schedule.ending import Endings
+from orchestrator.schedule.log import Log
 from orchestrator.storage import ScheduleFolder, Storage
 
 
@@ -26,7 +29,11 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Return the names of all schedules, sorted."""
-        return list_names(self.storage.schedules)
+        with storage_errors(self.storage.schedules), contextlib.suppress(FileNotFoundError):
+            # A path for each name would cost ten times as much.
+            names = os.listdir(self.storage.schedules)  # noqa: PTH208
+            return sorted(name for name in names if name[0] != ".")
+        return []
 
     def read(self, name: str) -> Schedule:
         """Return a schedule.
@@ -55,9 +62,19 @@ class Shelf:
             return None
         return found.st_mtime_ns, found.st_ino
 
-    def history(self, name: str) -> History:
-        """Return the log of a schedule."""
-        return History(folder=self._folder(name))
+    def endings(self, name: str) -> Endings:
+        """Return how the fired ticks of a schedule ended."""
+        return Endings(folder=self._folder(name))
+
+    def log(self) -> Log:
+        """Return the log of all schedules, read.
+
+        Raises:
+            UnavailableError: It is damaged, or can't be read.
+        """
+        log = Log(self.storage)
+        log.read_on()
+        return log
 
     def add(self, schedule: Schedule) -> None:
         """Write a new schedule.
@@ -82,8 +99,6 @@ class Shelf:
             UnavailableError: The storage can't be written.
         """
         folder = self._folder(schedule.name)
-        with storage_errors(folder.history):
-            folder.history.mkdir(parents=True, exist_ok=True)
         write_json(folder.definition, schedule.to_dict())
         self._mark()
 

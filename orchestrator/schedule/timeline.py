@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.schedule.decision import Outcome, decide
 from orchestrator.schedule.definition import MOST_MADE_UP, Schedule
-from orchestrator.schedule.history import History, OvertakenError, Record
+from orchestrator.schedule.ending import Endings
+from orchestrator.schedule.log import Entry, Log, OvertakenError
 
-#: Most ticks that are decided at once, and that one record tells of.
+#: Most ticks that are decided at once.
 _MOST_AT_ONCE = 2 * MOST_MADE_UP
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """What is to be recorded of a schedule; it counts when it is in the log."""
+
+    #: The schedule's entry of the next record.
+    entry: Entry
+    #: How many of the pending ticks it decides.
+    decided: int
 
 
 class Timeline:
@@ -18,20 +30,25 @@ class Timeline:
 
     Args:
         schedule: The schedule.
-        history: Its log.
+        log: The log, read.
+        endings: How its ticks ended.
 
     Raises:
         UnavailableError: The log is damaged, or can't be read.
     """
 
-    def __init__(self, schedule: Schedule, history: History) -> None:
+    def __init__(self, schedule: Schedule, log: Log, endings: Endings) -> None:
         self.schedule = schedule
-        self.history = history
-        self._go_on_from(history.tail(since=schedule.since))
+        self._log = log
+        self._endings = endings
+        self.go_on()
 
-    def _go_on_from(self, last: Record) -> None:
-        self._last, self._open = last, last.open
-        self._ticks = self.schedule.ticks(max(self._last.through, self.schedule.since))
+    def go_on(self) -> None:
+        """Go on from what the log says."""
+        tail = self._log.tail(self.schedule.key)
+        self._through = max(tail.through, self.schedule.since) if tail else self.schedule.since
+        self._open = tail.open if tail else ()
+        self._ticks = self.schedule.ticks(self._through)
         self._pending: list[datetime] = []
         self._step()
 
@@ -43,70 +60,85 @@ class Timeline:
 
     def active(self) -> tuple[Outcome, ...]:
         """Return the fired ticks that have not ended, oldest first."""
-        self._open = tuple(outcome for outcome in self._open if not self.history.ended(outcome))
+        self._open = self._endings.still_open(self._open)
         return self._open
 
-    def advance(self, now: datetime) -> list[Outcome]:
-        """Decide ticks that are due, and record what was decided.
+    def draft(self, now: datetime) -> Draft | None:
+        """Decide the ticks that are due.
 
-        After a very long time that nobody looked, this is only a part of them: call it again while
-        `fires_at` is not after now.
+        After a very long time that nobody looked, this is only a part of them.
 
         Returns:
-            The outcomes that were recorded.
-
-        Raises:
-            UnavailableError: The log is damaged, or can't be read or written.
+            What is to be recorded; None if no tick is due.
         """
-        while self._collect(now):
-            with contextlib.suppress(OvertakenError):
-                return self._decide(now)
-            self._go_on_from(self.history.following(self._last))
-        return []
-
-    def _decide(self, now: datetime) -> list[Outcome]:
-        due = self._pending
+        due = self._due(now)
+        if not due:
+            return None
         outdated = len(due) == _MOST_AT_ONCE
         if outdated:
             due = due[: -self.schedule.catchup_limit]
         active = self.active()
-        outcomes = decide(
-            self.schedule,
-            due,
-            now=now,
-            active=[outcome.run_id for outcome in active if outcome.run_id],
-            outdated=outdated,
+        going = [outcome.run_id for outcome in active if outcome.run_id]
+        outcomes = decide(self.schedule, due, now=now, active=going, outdated=outdated)
+        entry = Entry(
+            previous=self._log.number_of_last(self.schedule.key),
+            through=due[-1],
+            before=active,
+            ticks=tuple(outcomes),
         )
-        self._last = self.history.append(self._last, outcomes, through=due[-1], active=active)
-        self._open = self._last.open
-        self._pending = self._pending[len(due) :]
-        return outcomes
+        return Draft(entry=entry, decided=len(due))
 
-    def _collect(self, now: datetime) -> bool:
-        """Gather ticks that are due; return whether there are any."""
+    def commit(self, draft: Draft) -> None:
+        """Take for decided what has been recorded."""
+        self._pending = self._pending[draft.decided :]
+        self._open = draft.entry.open
+
+    def _due(self, now: datetime) -> list[datetime]:
         while self._following is not None and len(self._pending) < _MOST_AT_ONCE:
             if self.schedule.fires_at(self._following) > now:
                 break
             self._pending.append(self._following)
             self._step()
-        return bool(self._pending)
+        return self._pending
 
     def _step(self) -> None:
         self._following = next(self._ticks, None)
 
 
-def fire_now(schedule: Schedule, history: History, now: datetime) -> Outcome:
+def settle(schedule: Schedule, log: Log, endings: Endings, now: datetime) -> None:
+    """Decide all that is due of one schedule, as a loop would; nothing is started.
+
+    Raises:
+        UnavailableError: The log is damaged, or can't be read or written.
+    """
+    log.read_on()
+    timeline = Timeline(schedule, log, endings)
+    while draft := timeline.draft(now):
+        try:
+            log.append({schedule.key: draft.entry})
+            timeline.commit(draft)
+        except OvertakenError:
+            log.read_on()
+            timeline.go_on()
+
+
+def fire_now(schedule: Schedule, log: Log, endings: Endings, now: datetime) -> Outcome:
     """Record a tick that is asked for by hand, whatever is due.
 
     Raises:
         UnavailableError: The log is damaged, or can't be read or written.
     """
-    outcome = Outcome(
-        tick=now, outcome="fired", run_id=schedule.run_id(now), why="asked for by hand"
-    )
+    run_id = schedule.run_id(now)
+    outcome = Outcome(tick=now, outcome="fired", run_id=run_id, why="asked for by hand")
     while True:
-        last = history.tail(since=schedule.since)
-        active = [one for one in last.open if not history.ended(one)]
+        log.read_on()
+        tail = log.tail(schedule.key)
+        entry = Entry(
+            previous=log.number_of_last(schedule.key),
+            through=tail.through if tail else schedule.since,
+            before=endings.still_open(tail.open) if tail else (),
+            ticks=(outcome,),
+        )
         with contextlib.suppress(OvertakenError):
-            history.append(last, [outcome], through=last.through, active=active)
+            log.append({schedule.key: entry})
             return outcome

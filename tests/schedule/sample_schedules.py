@@ -12,4 +12,6 @@ def make_schedule(name="nightly", **wanted):
     """Return a schedule of every six hours, but for what is wanted."""
     if "cron" not in wanted:
         wanted = {"every_s": 6 * 3600, **wanted}
-    return Schedule(**{"name": name, "job": "pets", "folder": "/", "since": FIRST, **wanted})
+    return Schedule(
+        **{"name": name, "key": f"{name}~1", "job": "pets", "folder": "/", "since": FIRST, **wanted}
+    )

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from sample_schedules import FIRST, make_schedule
 
-from orchestrator.schedule.history import Ending, History
+from orchestrator.schedule.ending import Ending, Endings
+from orchestrator.schedule.log import Log
 from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.states import RunState
@@ -40,10 +41,10 @@ class Machine:
     def start(self, schedule, outcome):
         self.perhaps_kill()
         # As the process itself does: it looks whether the tick has ended, or has a keeper.
-        history = History(folder=self.storage.schedule(schedule.name))
-        if not history.ended(outcome):
+        endings = Endings(folder=self.storage.schedule(schedule.name))
+        if not endings.has(outcome):
             self.runs[outcome.run_id] += 1
-            history.end(
+            endings.record(
                 outcome,
                 Ending(state=RunState.SUCCEEDED, time=outcome.tick, why=None, attempts=1),
             )
@@ -62,14 +63,14 @@ class Machine:
 def machine(tmp_path, monkeypatch):
     """A machine whose loops may also die while they write a record."""
     machine = Machine(Storage.at(str(tmp_path)), random.Random(7))
-    make = History._make
+    make = Log._make
 
-    def make_and_perhaps_die(history, record):
+    def make_and_perhaps_die(log, number, content):
         machine.perhaps_kill()
-        make(history, record)
+        make(log, number, content)
         machine.perhaps_kill()
 
-    monkeypatch.setattr(History, "_make", make_and_perhaps_die)
+    monkeypatch.setattr(Log, "_make", make_and_perhaps_die)
     # No power cut here, and it is all that takes time.
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     return machine
@@ -87,8 +88,8 @@ def test_every_tick_of_a_year_has_one_outcome_and_each_fired_one_a_single_run(ma
     for name, zone, _, minutes, hours in SCHEDULES:
         outcomes = [
             outcome
-            for record in shelf.history(name).records()
-            for outcome in reversed(record.ticks)
+            for entry in shelf.log().entries(f"{name}~1")
+            for outcome in reversed(entry.ticks)
         ][::-1]
         ticks = [outcome.tick for outcome in outcomes]
         expected = _expected(ZoneInfo(zone), minutes, hours, starred=name == "lord-howe")
@@ -127,7 +128,8 @@ def _step(machine, shelf, loop, now):
             loop = Loop(shelf, machine, lambda event, **details: None)
             loop.refresh()
             loop.take_up()
-        loop.turn(now)
+        while loop.fires_at <= now:
+            loop.turn(now)
     except Killed:
         return None
     return loop
