@@ -114,9 +114,9 @@ def compare_best(
     if METRICS.get(best) is None:
         names = [name for name, better in METRICS.items() if better is not None]
         raise UsageError(f"There is no best {best!r}.", hint=f"Name one of {', '.join(names)}.")
-    found = ResultsStore(storage=storage).reports(job=job, dataset=dataset, best=best, limit=number)
-    where = str(storage.results / "reports")
-    reports = [Report.from_dict(report_of_row(row), where=where) for row in found.to_pylist()]
+    store = ResultsStore(storage=storage)
+    found = store.reports(job=job, dataset=dataset, best=best, limit=number, columns=["run_id"])
+    reports = [_report(store, run_id) for run_id in found["run_id"].to_pylist()]
     if len(reports) < 2:
         of = "".join(
             f" of {kind} {name}" for kind, name in (("job", job), ("dataset", dataset)) if name
@@ -127,6 +127,15 @@ def compare_best(
             hint="`launch-job results` lists them.",
         )
     return _compare(reports, [storage.run(report.run_id) for report in reports])
+
+
+def _report(store: ResultsStore, run_id: str) -> Report:
+    """Return a run's report, also if its folder is gone."""
+    run = store.storage.run(run_id)
+    if run.report.is_file():
+        return Report.read(run)
+    (row,) = store.reports(run_id=run_id).to_pylist()
+    return Report.from_dict(report_of_row(row), where=str(store.storage.results / "reports"))
 
 
 def _compare(reports: Sequence[Report], runs: Sequence[RunFolder]) -> Comparison:

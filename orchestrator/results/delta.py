@@ -100,7 +100,7 @@ class RunTable:
         from deltalake import write_deltalake
 
         now = TableVersion(path=self.path, schema=self.schema, delta=target)
-        held = set(self._keys(now.of_run(rows["run_id"][0].as_py(), self.key)))
+        held = set(self._keys(now.of_runs([rows["run_id"][0].as_py()], self.key)))
         added = rows.filter([key not in held for key in self._keys(rows)])
         if added.num_rows:
             write_deltalake(

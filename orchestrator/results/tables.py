@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from operator import and_, or_
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.results import rows
@@ -43,10 +43,6 @@ SUMMARY = (
 )
 
 
-#: Runs that are looked up one by one; of more, they are many in each group of rows.
-_FEW = 4
-
-
 @dataclass(frozen=True, kw_only=True)
 class ResultsStore:
     """The tables of one storage."""
@@ -74,6 +70,7 @@ class ResultsStore:
     def reports(
         self,
         *,
+        run_id: str | None = None,
         job: str | None = None,
         dataset: str | None = None,
         since: datetime | None = None,
@@ -84,6 +81,7 @@ class ResultsStore:
         """Return the reports that match, newest first.
 
         Args:
+            run_id: Only of this run.
             job: Only of this job.
             dataset: Only on this dataset.
             since: Only of runs asked for at this time or later.
@@ -99,7 +97,7 @@ class ResultsStore:
 
         wanted = [
             pc.field(column) == value
-            for column, value in (("job", job), ("dataset", dataset))
+            for column, value in (("run_id", run_id), ("job", job), ("dataset", dataset))
             if value is not None
         ]
         if since is not None:
@@ -111,7 +109,8 @@ class ResultsStore:
         order = [] if best is None else [(best, _best_first(best))]
         order += [("started_at", "descending"), ("run_id", "descending")]
         # Few columns say which rows it will be. The others are long: only theirs are read.
-        found = table.read(where=where, columns=[name for name, _ in order]).sort_by(order)
+        names = [name for name, _ in order]
+        found = table.read(where=where, columns=names, since=since).sort_by(order)
         ids = found["run_id"].slice(0, limit)
         return _in_order(table, ids.combine_chunks(), columns)
 
@@ -178,12 +177,7 @@ def _in_order(table: TableVersion, ids: pa.Array, columns: Sequence[str] | None)
     """Return the rows of some runs, in the order of their identifiers here."""
     import pyarrow.compute as pc
 
-    run_id = pc.field("run_id")
-    where = run_id.isin(ids)
-    if len(ids) <= _FEW:
-        # One by one, so that only those groups of rows are read that may have one of them.
-        where = reduce(or_, (run_id == one for one in ids.to_pylist()), pc.scalar(False))
     needed = None if columns is None else [*dict.fromkeys((*columns, "run_id"))]
-    found = table.read(where=where, columns=needed)
+    found = table.of_runs(ids.to_pylist(), needed)
     found = found.take(pc.index_in(ids, found["run_id"]))
     return found if columns is None else found.select([*columns])

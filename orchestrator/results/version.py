@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Columns that newer runs are larger in, and whose bounds are noted for each file.
 NEWEST = ("started_at", "run_id")
+
+#: Runs that are looked up one by one; of more, there are some in each group of rows.
+_FEW = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,20 +65,26 @@ class TableVersion:
             return self.delta.to_pyarrow_dataset(filesystem=self._file_system)
 
     def read(
-        self, *, where: pc.Expression | None = None, columns: Sequence[str] | None = None
+        self,
+        *,
+        where: pc.Expression | None = None,
+        columns: Sequence[str] | None = None,
+        since: datetime | None = None,
     ) -> pa.Table:
         """Return rows.
 
         Args:
-            where: Only rows that this holds of; files that can't hold one are not read.
+            where: Only rows that this holds of.
             columns: Only these columns; all if none are named.
+            since: Files whose runs were all asked for before are not opened.
 
         Raises:
             UnavailableError: The table can't be read.
         """
+        files = [file for file in self._files if since is None or _latest(file) >= since]
         with delta_errors(self.path):
             names = None if columns is None else [*columns]
-            return self.dataset().to_table(filter=where, columns=names)
+            return self._part(files).to_table(filter=where, columns=names)
 
     def newest(self, number: int, *, where: pc.Expression | None) -> pa.Array:
         """Return the identifiers of the newest runs, newest first; older files are not opened.
@@ -95,15 +105,16 @@ class TableVersion:
             for file in sorted(self._files, key=_latest, reverse=True):
                 if found.num_rows == number and _latest(file) < found["started_at"][-1].as_py():
                     break
-                rows = self._part([file]).to_table(filter=where, columns=columns)
+                # For so little, threads cost more than they give.
+                rows = self._part([file]).to_table(filter=where, columns=columns, use_threads=False)
                 found = pa.concat_tables([found, rows]).sort_by(order).slice(0, number)
         return found["run_id"].combine_chunks()
 
-    def of_run(self, run_id: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the rows of a run; files that can't have one are not opened.
+    def of_runs(self, run_ids: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of some runs; files that can't have one are not opened.
 
         Args:
-            run_id: The run.
+            run_ids: The runs.
             columns: Those of these columns that the table has; all if none are named.
 
         Raises:
@@ -111,10 +122,15 @@ class TableVersion:
         """
         import pyarrow.compute as pc
 
-        part = self._part([file for file in self._files if _may_hold(file, run_id)])
+        part = self._part([file for file in self._files if _may_hold(file, run_ids)])
         known = None if columns is None else [c for c in columns if c in part.schema.names]
+        run_id = pc.field("run_id")
+        where = run_id.isin(run_ids)
+        if len(run_ids) <= _FEW:
+            # One by one, so that only those groups of rows are read that may have one of them.
+            where = reduce(or_, (run_id == one for one in run_ids), pc.scalar(False))
         with delta_errors(self.path):
-            return part.to_table(filter=pc.field("run_id") == run_id, columns=known)
+            return part.to_table(filter=where, columns=known, use_threads=False)
 
     @cached_property
     def _files(self) -> list[dict[str, Any]]:
@@ -144,10 +160,10 @@ class TableVersion:
         return SubTreeFileSystem(str(self.path), LocalFileSystem())
 
 
-def _may_hold(file: Mapping[str, Any], run_id: str) -> bool:
-    """Return whether a file may have rows of a run; one that doesn't tell may have any."""
+def _may_hold(file: Mapping[str, Any], run_ids: Sequence[str]) -> bool:
+    """Return whether a file may have rows of some runs; one that doesn't tell may have any."""
     low, high = file.get("min.run_id"), file.get("max.run_id")
-    return low is None or high is None or low <= run_id <= high
+    return low is None or high is None or any(low <= run_id <= high for run_id in run_ids)
 
 
 def _latest(file: Mapping[str, Any]) -> datetime:
