@@ -144,7 +144,8 @@ def _compare(reports: Sequence[Report], runs: Sequence[RunFolder]) -> Comparison
         raise UsageError("A comparison needs two runs.", hint="launch-job compare RUN RUN")
     if len(set(names)) < len(names):
         raise UsageError("The same run is named twice.")
-    tests = [_test(a, b) for a, b in _pairs(list(zip(reports, runs, strict=True)))]
+    first, *others = zip(reports, runs, strict=True)
+    tests = [_test(first, other) for other in others]
     made = iter(corrected([test for test in tests if isinstance(test, PairTest)]))
     return Comparison(
         reports=tuple(reports),
@@ -157,10 +158,6 @@ def _compare(reports: Sequence[Report], runs: Sequence[RunFolder]) -> Comparison
         accuracies=tuple(_accuracy(report) for report in reports),
         tests=tuple(next(made) if isinstance(test, PairTest) else test for test in tests),
     )
-
-
-def _pairs(runs: list[tuple[Report, RunFolder]]) -> list[tuple[Any, Any]]:
-    return [(runs[0], other) for other in runs[1:]]
 
 
 def _test(first: tuple[Report, RunFolder], second: tuple[Report, RunFolder]) -> PairTest | str:
