@@ -133,7 +133,7 @@ def _pods(args: Any, *, image: str | None, claim: str | None) -> Pods:
         image=image,
         claim=claim,
         workers=int(workers.rpartition(":")[2]),
-        gpus=option(args, "--device") == "gpu",
+        gpus=option(args, "--device") == "gpu" or option(args, "--gpus") == "1",
     )
 
 

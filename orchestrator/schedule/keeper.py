@@ -21,9 +21,10 @@ from types import FrameType
 
 from orchestrator.atomic import leave_request, storage_errors
 from orchestrator.catalog import load_catalog
-from orchestrator.driver_lock import await_end, hold, is_driven
+from orchestrator.driver_lock import hold, is_driven
 from orchestrator.errors import LaunchJobError, UsageError
 from orchestrator.events import EventLog
+from orchestrator.results.runs import is_due
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.ending import Ending, Endings
@@ -131,12 +132,18 @@ class Keeper:
             attempts: How many there were.
             problem: What the last one's process ended with; None: no one of this keeper's.
         """
-        await_end(self._run)
+        self._await_driver()
         passing = problem is None or problem < 0 or problem == _UNAVAILABLE
         state = EventLog(path=self._run.events).state()
         if not passing or (state in _FINAL and problem != _UNAVAILABLE):
             return False
         return attempts <= self.schedule.retries
+
+    def _await_driver(self) -> None:
+        """Wait while the run is driven, or about to be."""
+        log = EventLog(path=self._run.events)
+        while is_driven(self._run) or is_due(self._run, log.read()):
+            time.sleep(_LOOK_S)
 
     def _judge(self, problem: int | None) -> tuple[RunState | None, str | None]:
         """Return the state that the run is left in, and what went wrong."""
