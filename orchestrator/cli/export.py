@@ -68,10 +68,10 @@ def export(
     kubectl_image: str | None,
     storage: Storage,
 ) -> None:
-    """Write NAME as another scheduler takes it; what that one can't do is told.
+    """Write NAME as another scheduler takes it.
 
-    There it fires whether or not `schedule start` runs here: pause or remove it here, or it fires
-    twice.
+    What that one can't do is told. There it fires whether or not `schedule start` runs here: pause
+    or remove it here, or it fires twice.
     """
     schedule = Shelf(storage=storage).read(name)
     if target == "kubernetes":
