@@ -38,6 +38,8 @@ LONG = (
     "checkpoints",
     "preparing",
     "reading",
+    "recording",
+    "asking",
     "scaling",
     "batch_size",
 )

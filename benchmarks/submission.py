@@ -59,7 +59,18 @@ def submit_ours(cluster: LocalCluster, data: Path, storage: Path) -> float:
     """Submit a run of one epoch and return the seconds to its first step."""
     before = set(runs(storage))
     command = [LAUNCH_JOB, "lstm-mnist", "--workers", "2", "--epochs", "1", "--batch-size", "128"]
-    place = ["--data-dir", data, "--storage", storage, "--address", cluster.url, "-o", "json"]
+    place = [
+        "--device",
+        "cpu",
+        "--data-dir",
+        data,
+        "--storage",
+        storage,
+        "--address",
+        cluster.url,
+        "-o",
+        "json",
+    ]
     began = run([*command, *place])
     (run_folder,) = set(runs(storage)) - before
     return first_step(run_folder / "events.jsonl") - began

@@ -9,9 +9,19 @@ from orchestrator.catalog import DatasetInfo, Training, dataset, job
 if TYPE_CHECKING:
     from orchestrator.launcher import launch
     from orchestrator.results.report import Report
+    from orchestrator.results.tables import open_results
     from orchestrator.training.saved import load_model
 
-__all__ = ["DatasetInfo", "Report", "Training", "dataset", "job", "launch", "load_model"]
+__all__ = [
+    "DatasetInfo",
+    "Report",
+    "Training",
+    "dataset",
+    "job",
+    "launch",
+    "load_model",
+    "open_results",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +34,10 @@ def __getattr__(name: str) -> Any:
         from orchestrator.training.saved import load_model
 
         return load_model
+    if name == "open_results":
+        from orchestrator.results.tables import open_results
+
+        return open_results
     if name == "Report":
         from orchestrator.results.report import Report
 

@@ -255,10 +255,9 @@ class Driver:
             raise RunFailedError(
                 f"{total.rows} test rows were evaluated; there are {manifest.rows('test')}."
             )
-        predictions = Predictions.merge([result.predictions for result in results])
-        if not predictions.distinct or len(predictions) != total.rows:
-            raise RunFailedError("The predictions of the workers are not one for each test row.")
-        predictions.write(self.folder.predictions)
+        said = Predictions.merge([result.predictions for result in results])
+        said.check(rows=total.rows)
+        said.write(self.folder.predictions)
         history = results[0].history
         seconds = sum(epoch["seconds"] for epoch in history)
         self._fields |= {

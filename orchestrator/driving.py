@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.atomic import read_json
+from orchestrator.broadcast import Audience, Broadcast
 from orchestrator.catalog import load_catalog
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import LaunchJobError, StoppedError, UnavailableError
@@ -68,10 +70,8 @@ def drive(
         LaunchJobError: As `Driver.run` does.
     """
     with phase("imports"):
-        from orchestrator.broadcast import Audience, Broadcast
         from orchestrator.driver import Driver
 
-    folder = request.storage.run(request.spec.run_id)
     return Driver(
         spec=request.spec,
         job=request.job,
@@ -80,7 +80,7 @@ def drive(
         storage=request.storage,
         place=place,
         interrupts=interrupts,
-        observer=Audience(observer, Broadcast(folder)),
+        observer=Audience(observer, Broadcast(request.storage.run(request.spec.run_id))),
         restart=request.restart,
         began_s=began_s,
         queued=queued,
@@ -144,8 +144,10 @@ def _drive_queued(
         storage=storage,
         restart=submission.restart,
     )
-    ready = find_data_again(request, observer=observer)
-    joined = JoinedRay("auto", storage=storage, run_id=spec.run_id, files=[request.job.path])
+    ready = find_data_again(request, observer=Audience(observer, Broadcast(folder)))
+    # Ray tells each job where its cluster is.
+    address = os.environ.get("RAY_ADDRESS", "auto")
+    joined = JoinedRay(address, storage=storage, run_id=spec.run_id, files=[request.job.path])
     with joined as place:
         drive(ready, place, interrupts, observer, began_s=submission.began_s, queued=True)
 

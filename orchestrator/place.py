@@ -7,7 +7,7 @@ themselves (`orchestrator.cluster`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -57,6 +57,10 @@ class Place(Protocol):
 
         `tell` is called now and then meanwhile.
         """
+
+    @property
+    def worker_environment(self) -> Mapping[str, Any]:
+        """What Ray's runtime environment of a run's workers has besides that of the run."""
 
     @property
     def dashboard(self) -> str | None:

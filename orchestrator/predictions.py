@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.atomic import storage_errors, write_atomic
-from orchestrator.errors import UnavailableError
+from orchestrator.errors import RunFailedError, UnavailableError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,10 +34,20 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.row)
 
-    @property
-    def distinct(self) -> bool:
-        """Whether no row is there twice; they have to be in their order."""
-        return bool((self.row[1:] > self.row[:-1]).all())
+    def check(self, *, rows: int) -> None:
+        """Prove that there is one for each row; they have to be in the order of the rows.
+
+        Args:
+            rows: How many rows there are.
+
+        Raises:
+            RunFailedError: A row is there twice, or not at all.
+        """
+        twice = self.row[1:][self.row[1:] == self.row[:-1]]
+        if len(twice):
+            raise RunFailedError(f"Test row {twice[0]} was evaluated twice.")
+        if len(self) != rows:
+            raise RunFailedError(f"{len(self)} test rows have a prediction; there are {rows}.")
 
     def same_rows(self, other: Predictions) -> bool:
         """Whether another has the same rows with the same classes, in the same order."""

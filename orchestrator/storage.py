@@ -6,10 +6,11 @@ properties here.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +116,11 @@ class RunFolder:
     def report(self) -> Path:
         """What came out."""
         return self.path / "report.json"
+
+    @property
+    def reproduction(self) -> Path:
+        """Whether it came out as the run that it did again."""
+        return self.path / "reproduction.json"
 
     @property
     def page(self) -> Path:
@@ -349,7 +355,9 @@ class Storage:
             part: The beginning or the end of the identifiers.
         """
         names = [p.name for p in self.runs.iterdir()] if self.runs.is_dir() else []
-        wanted = (name for name in names if name.startswith(part) or name.endswith(part))
+        # A hidden one is being removed.
+        shown = (name for name in names if not name.startswith("."))
+        wanted = (name for name in shown if name.startswith(part) or name.endswith(part))
         return (n for n in sorted(wanted, reverse=True) if (self.runs / n / "spec.json").is_file())
 
     def find_run(self, text: str) -> RunFolder:
@@ -377,6 +385,11 @@ class Storage:
             f"{', …' if len(found) > 5 else ''}.",
             hint="Give more of the name.",
         )
+
+    def comparison(self, run_ids: Sequence[str]) -> Path:
+        """Return the page of a comparison of runs."""
+        digest = hashlib.sha256(" ".join(run_ids).encode()).hexdigest()
+        return self.path / "comparisons" / f"{digest[:16]}.html"
 
     def check_writable(self) -> None:
         """Make the folder and prove that it can be written.

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shlex
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.atomic import read_json, write_json
+from orchestrator.catalog import load_catalog
 from orchestrator.catalog.discovery import find_project
 from orchestrator.cluster.address import find_dashboard
 from orchestrator.cluster.census import RUN_KEY
@@ -35,6 +36,7 @@ from orchestrator.provenance import Provenance
 from orchestrator.request import Request, check_unfinished
 from orchestrator.results.report import Report
 from orchestrator.secrets import write_secrets
+from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage import RunFolder
@@ -160,7 +162,8 @@ def submit(
         )
         is_new = not run.spec.exists()
         try:
-            _write_down(request, run, submission)
+            spec = located(request.spec, package)
+            _write_down(dataclasses.replace(request, spec=spec), run, submission)
             jobs.submit(
                 submission.job_id,
                 entrypoint(run, submission.number),
@@ -168,7 +171,7 @@ def submit(
                 metadata=metadata(request.spec),
                 runtime_env=environment,
             )
-        except LaunchJobError as err:
+        except BaseException as err:
             _take_back(run, err, is_new=is_new)
             raise
     observer.submitted(run, cluster=jobs.url, sent=_sent(package))
@@ -222,6 +225,35 @@ def entrypoint(run: RunFolder, number: int) -> str:
     return shlex.join(words)
 
 
+def located(spec: RunSpec, package: Package | None) -> RunSpec:
+    """Return a request with paths that the driver finds as well.
+
+    A file that travels with the project is found from the project's folder, which the driver begins
+    in; any other at the same path as here.
+    """
+    catalog = load_catalog()
+    is_file = SourceRequest(dataset=spec.dataset).is_file(catalog)
+    in_label = spec.label is not None and spec.label.endswith(".npy")
+    return dataclasses.replace(
+        spec,
+        dataset=_path_there(spec.dataset, package) if is_file else spec.dataset,
+        label=_path_there(str(spec.label), package) if in_label else spec.label,
+        data_dir=_path_there(spec.data_dir, package) if spec.data_dir else None,
+    )
+
+
+def _path_there(text: str, package: Package | None) -> str:
+    if "://" in text:
+        return text
+    # Links are left as they are: on other machines they may lead elsewhere.
+    path = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100
+    if package is not None and path.is_relative_to(package.folder):
+        name = path.relative_to(package.folder).as_posix()
+        if any(file == name or file.startswith(f"{name}/") for file, _ in package.files):
+            return f"./{name}"
+    return str(path)
+
+
 def metadata(spec: RunSpec) -> dict[str, str]:
     """Return what the dashboard shows of a run's job."""
     found = {RUN_KEY: spec.run_id, "name": spec.name or spec.run_id, "job": spec.job}
@@ -244,11 +276,19 @@ def _write_down(request: Request, run: RunFolder, submission: Submission) -> Non
     log.append("state", state=RunState.QUEUED.value, at=datetime.now(UTC))
 
 
-def _take_back(run: RunFolder, err: LaunchJobError, *, is_new: bool) -> None:
+def _take_back(run: RunFolder, err: BaseException, *, is_new: bool) -> None:
     """Leave nothing of a new run that no cluster has taken; a resumed one goes back to rest."""
     write_secrets(run.secrets, ())
     if is_new:
-        shutil.rmtree(run.path, ignore_errors=True)
+        for path in (run.events, run.submission, run.spec, run.driver_lock):
+            path.unlink(missing_ok=True)
+        # Whoever asked for the run may have put something there as well.
+        with contextlib.suppress(OSError):
+            run.path.rmdir()
     elif EventLog(path=run.events).state() is RunState.QUEUED:
-        error = {"kind": type(err).__name__, "message": err.message, "exit_code": err.exit_code}
-        EventLog(path=run.events).append("state", state=RunState.FAILED.value, error=error)
+        log = EventLog(path=run.events)
+        if isinstance(err, LaunchJobError):
+            error = {"message": err.message, "hint": err.hint, "exit_code": err.exit_code}
+            log.append("state", state=RunState.FAILED.value, error=error)
+        else:
+            log.append("state", state=RunState.STOPPED.value)

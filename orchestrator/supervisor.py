@@ -21,6 +21,7 @@ from orchestrator.observer import Observer
 from orchestrator.place import Place, await_room
 from orchestrator.spec import RunSpec
 from orchestrator.storage import AttemptFolder, RunFolder
+from orchestrator.timeline import phase
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.group import TrainingGroup, WorkersFailedError
 from orchestrator.training.monitor import Update
@@ -92,7 +93,7 @@ class Supervisor:
     def _go_on(self) -> Interruption | None:
         """Train until something ends it; return what did, or None if training is done."""
         task = self.task(self._attempt, self.workers, self._start)
-        group = TrainingGroup(task, self.workers, self._hear)
+        group = TrainingGroup(task, self.workers, self._hear, self.place.worker_environment)
         try:
             group.run(self.interrupts)
         except WorkersFailedError as err:
@@ -188,15 +189,16 @@ class Supervisor:
         return None
 
     def _find_room(self) -> int:
-        return await_room(
-            self.place,
-            least=self.spec.least_workers,
-            most=self.spec.workers,
-            device=self.device,
-            wait_s=self.spec.wait_s,
-            tell=self.observer.note,
-            stop=lambda: self.interrupts.noted is not None or self.folder.stop_request.exists(),
-        )
+        with phase("queue"):
+            return await_room(
+                self.place,
+                least=self.spec.least_workers,
+                most=self.spec.workers,
+                device=self.device,
+                wait_s=self.spec.wait_s,
+                tell=self.observer.note,
+                stop=lambda: self.interrupts.noted is not None or self.folder.stop_request.exists(),
+            )
 
     def _hear(self, update: Update) -> None:
         self.hear(update)

@@ -55,7 +55,7 @@ def test_run_that_another_resume_has_brought_to_its_end_is_not_taken_up(storage,
     )
     enter(stopped, RunState.QUEUED, RunState.PREPARING, RunState.RUNNING, RunState.SUCCEEDED)
     with pytest.raises(UsageError, match="has succeeded"):
-        run_request(request, Observer())
+        run_request(request, Observer(), began_s=0.0)
 
 
 def test_run_that_has_begun_is_not_begun_again_under_its_identifier(storage, stopped):

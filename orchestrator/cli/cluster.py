@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,9 @@ def up(file: Path | None, tls: bool, verbose: bool, output: str) -> None:
     """
     from orchestrator.cluster.upbringing import bring_up
 
-    standing, nodes = bring_up(_read(file), tls=tls, tell=_tell, verbose=verbose)
+    found = _read(file)
+    with _at_work(verbose):
+        standing, nodes = bring_up(found, tls=tls, tell=_tell, verbose=verbose)
     _print_nodes(nodes, output)
     if output == "table":
         chatter().print(f"{standing.name} is up. Runs of this project go there.", markup=False)
@@ -65,7 +68,8 @@ def down(file: Path | None, verbose: bool) -> None:
     from orchestrator.cluster.upbringing import take_down
 
     found = _read(file)
-    take_down(found, tell=_tell, verbose=verbose)
+    with _at_work(verbose):
+        take_down(found, tell=_tell, verbose=verbose)
     chatter().print(f"{found.name} is down.", markup=False)
 
 
@@ -124,6 +128,13 @@ def _read(file: Path | None) -> ClusterFile:
             )
         file = project / "cluster.yaml"
     return ClusterFile.read(file)
+
+
+def _at_work(verbose: bool) -> contextlib.AbstractContextManager[Any]:
+    """Show that Ray's launcher takes its time, unless it shows that itself."""
+    if verbose:
+        return contextlib.nullcontext()
+    return chatter().status("Ray's launcher is at work …")
 
 
 def _tell(text: str) -> None:

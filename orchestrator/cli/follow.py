@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.request import Request
     from orchestrator.results.report import Report
     from orchestrator.storage import RunFolder
+    from orchestrator.submission import Submitted
 
 
 class LeftAloneError(LaunchJobError):
@@ -32,24 +33,39 @@ def submit_and_follow(request: Request, observer: TerminalProgress, output: str,
         LaunchJobError: As the run's driver did.
     """
     from orchestrator.cli.run import print_result
-    from orchestrator.submission import submit
-    from orchestrator.timeline import process_began_s
 
-    submitted = submit(
-        request, observer, began_s=process_began_s(), insecure=way.insecure, install=way.install
-    )
-    if way.detach:
-        _say_where(submitted.run)
-        if output == "json":
-            print_json({"run_id": submitted.run.run_id, "job_id": submitted.submission.job_id})
+    if not way.detach:
+        print_result(submit_and_wait(request, observer, way), request.storage, output)
         return
+    submitted = _submit(request, observer, way)
+    _say_where(submitted.run)
+    if output == "json":
+        print_json({"run_id": submitted.run.run_id, "job_id": submitted.submission.job_id})
+
+
+def submit_and_wait(request: Request, observer: TerminalProgress, way: Way) -> Report:
+    """Submit a run, follow it until it ends, and return its report.
+
+    Raises:
+        LeftAloneError: The user has followed it long enough.
+        LaunchJobError: As the run's driver did.
+    """
+    submitted = _submit(request, observer, way)
     try:
-        report = submitted.follow(observer)
+        return submitted.follow(observer)
     except KeyboardInterrupt as err:
         raise left_alone(submitted.run) from err
     finally:
         observer.close()
-    print_result(report, request.storage, output)
+
+
+def _submit(request: Request, observer: TerminalProgress, way: Way) -> Submitted:
+    from orchestrator.submission import submit
+    from orchestrator.timeline import process_began_s
+
+    return submit(
+        request, observer, began_s=process_began_s(), insecure=way.insecure, install=way.install
+    )
 
 
 def follow_run(

@@ -190,6 +190,11 @@ def run_argument(command: Command) -> Command:
     return click.argument("run", shell_complete=_complete_run)(command)
 
 
+def optional_run_argument(command: Command) -> Command:
+    """Add the argument RUN, which need not be there."""
+    return click.argument("run", required=False, shell_complete=_complete_run)(command)
+
+
 def runs_argument(command: Command) -> Command:
     """Add the argument RUN …."""
     return click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=_complete_run)(

@@ -1,16 +1,19 @@
-"""launch-job report RUN: what came out of a run, on the terminal."""
+"""launch-job report RUN: what came out of a run, on the terminal and as a page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-from orchestrator.cli.options import output_option, run_argument, storage_option
+from orchestrator.atomic import write_atomic
+from orchestrator.cli.options import output_option, runs_argument, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import (
     STATE_STYLES,
+    chatter,
     duration,
     fixed,
     output,
@@ -18,25 +21,74 @@ from orchestrator.cli.terminal import (
     print_json,
 )
 from orchestrator.cli.timeline import print_timeline
+from orchestrator.errors import UsageError
 from orchestrator.results.report import Report
 from orchestrator.storage import RunFolder, Storage
 from orchestrator.timeline import TimeLine
 
 
 @click.command(
-    epilog="\b\nExamples:\n  launch-job report latest\n  launch-job report 4f2a1c -o json"
+    epilog="\b\nExamples:\n  launch-job report latest --open\n  launch-job report 4f2a1c -o json"
+    "\n  launch-job report 4f2a1c latest --to comparison.html"
 )
-@run_argument
+@runs_argument
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the page there, instead of into the run's folder.",
+)
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
 @storage_option
 @output_option
-def report(run: str, storage: Storage, output: str) -> None:
-    """Show what came out of RUN: an identifier, a part of one, or `latest`."""
-    folder = storage.find_run(run)
-    found = Report.read(folder)
+def report(
+    runs: tuple[str, ...], to: Path | None, opened: bool, storage: Storage, output: str
+) -> None:
+    """Show what came out of RUN, and write it as one HTML page that needs no other file.
+
+    RUN is an identifier, a part of one, or `latest`. Of several runs it is the page of their
+    comparison. A browser prints a page as PDF. With -o json, nothing is written.
+    """
+    if output == "json" and (to or opened):
+        raise UsageError("-o json writes no page.", hint="Leave --to and --open away, or -o json.")
+    folders = [storage.find_run(run) for run in runs]
+    if len(folders) > 1:
+        _report_several(folders, to, opened, storage, output)
+        return
+    if not folders:
+        raise UsageError("A report is of a run.", hint="launch-job report latest")
+    found = Report.read(folders[0])
     if output == "json":
         print_json(found.to_dict())
-    else:
-        print_report(found, folder)
+        return
+    from orchestrator.results.page.run_page import run_page
+
+    print_report(found, folders[0])
+    _write_page(to or folders[0].page, run_page(folders[0], storage), opened)
+
+
+def _report_several(
+    folders: Sequence[RunFolder], to: Path | None, opened: bool, storage: Storage, output: str
+) -> None:
+    from orchestrator.cli.compare import print_comparison
+    from orchestrator.results.comparison import compare
+    from orchestrator.results.page.compare_page import compare_page
+
+    found = compare(folders)
+    if output == "json":
+        print_json(found.to_dict())
+        return
+    print_comparison(found)
+    path = to or storage.comparison([folder.run_id for folder in folders])
+    _write_page(path, compare_page(found), opened)
+
+
+def _write_page(path: Path, page: str, opened: bool) -> None:
+    import webbrowser
+
+    write_atomic(path, page)
+    click.echo(f"\n{'Page':<7} {path}")
+    if opened and not webbrowser.open(path.absolute().as_uri()):
+        chatter().print("There is no browser here to open it.", style="yellow")
 
 
 def print_report(report: Report, folder: RunFolder) -> None:

@@ -23,12 +23,6 @@ from orchestrator.storage import Storage
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Columns of `reports` that the table for people shows.
-_SHOWN = (
-    *("run_id", "job", "dataset", "workers", "accuracy", "loss", "train_rows_per_s", "wall_s"),
-    *("started_at", "params"),
-)
-
 
 @click.group(
     invoke_without_command=True,
@@ -68,14 +62,14 @@ def results(
         _print_answer(storage, sql, output)
         return
     from orchestrator.results.rows import report_of_row
-    from orchestrator.results.tables import ResultsStore
+    from orchestrator.results.tables import SUMMARY, ResultsStore
 
     table = ResultsStore(storage=storage).reports(
         job=job,
         dataset=_located(dataset),
         since=since,
         limit=limit,
-        columns=None if output == "json" else _SHOWN,
+        columns=None if output == "json" else SUMMARY,
     )
     rows = table.to_pylist()
     if output == "json":

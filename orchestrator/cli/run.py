@@ -4,135 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from orchestrator.atomic import storage_errors
 from orchestrator.catalog import Job, Parameter, load_catalog
-from orchestrator.cli.options import (
-    CheckpointEveryType,
-    Way,
-    WorkersType,
-    cluster_options,
-    output_option,
-    storage_option,
-)
+from orchestrator.cli.options import Way
+from orchestrator.cli.run_options import RUN_OPTIONS
 from orchestrator.errors import UsageError
-from orchestrator.spec import DEFAULT_STREAMS, Device, Precision, RunOptions
+from orchestrator.spec import Device, RunOptions
 from orchestrator.storage import RunFolder, Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.request import Request
     from orchestrator.results.report import Report
-
-
-#: Options of every run, in the order of the help.
-_RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option(
-        "-w",
-        "--workers",
-        type=WorkersType(),
-        default="1",
-        show_default=True,
-        help="Workers; 2:4 takes as many as there is room for, and more when there is more.",
-    ),
-    click.option(
-        "--dataset",
-        help="Dataset to train on, instead of the job's own: a name, or a file or folder of yours.",
-    ),
-    click.option("--label", help="Column to learn, where --dataset is a file."),
-    click.option("--epochs", type=int, help="Passes over the training rows."),
-    click.option("--batch-size", type=int, help="Rows of a global batch, over all workers."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness."),
-    click.option(
-        "--device",
-        type=click.Choice(["auto", "cpu", "gpu"]),
-        default="auto",
-        show_default=True,
-        help="What to compute on; auto takes GPUs if every worker can have one.",
-    ),
-    click.option(
-        "--gpus",
-        type=click.IntRange(0, 1),
-        help="GPUs of each worker: 1 is --device gpu, 0 is --device cpu.",
-    ),
-    click.option(
-        "--precision",
-        type=click.Choice(get_args(Precision)),
-        default="float32",
-        show_default=True,
-        help="What layers compute in; weights stay float32.",
-    ),
-    click.option("--jit", is_flag=True, help="Have XLA compile the forward and backward pass."),
-    click.option(
-        "--secret",
-        "secrets",
-        multiple=True,
-        metavar="NAME",
-        help="Environment variable that only the run's processes are to know; repeatable.",
-    ),
-    click.option(
-        "--streams",
-        type=int,
-        default=DEFAULT_STREAMS,
-        show_default=True,
-        help="Streams that rows are dealt into: the most workers there can be.",
-    ),
-    click.option(
-        "--retries",
-        type=int,
-        default=3,
-        show_default=True,
-        help="Failures of workers after which training goes on.",
-    ),
-    click.option(
-        "--checkpoint-every",
-        type=CheckpointEveryType(),
-        default="epoch",
-        show_default=True,
-        help="Steps between checkpoints; there is one at the end of each epoch anyway.",
-    ),
-    click.option(
-        "--keep",
-        type=int,
-        default=2,
-        show_default=True,
-        help="Newest checkpoints to keep, beside the best.",
-    ),
-    click.option(
-        "--deterministic/--no-deterministic",
-        default=None,
-        help="Have TensorFlow give the same bits each time.  [default: on CPUs]",
-    ),
-    *cluster_options,
-    click.option(
-        "--wait",
-        "wait_s",
-        type=float,
-        metavar="SECONDS",
-        help="Give up if the cluster has no free workers after so long.  [default: never]",
-    ),
-    click.option("-n", "--name", help="A name for the run, shown by ls."),
-    click.option(
-        "--tag", "tags", multiple=True, help="A label to keep with its results; repeatable."
-    ),
-    click.option(
-        "--data-dir",
-        envvar="LAUNCH_JOB_DATA_DIR",
-        show_envvar=True,
-        help="Folder of the dataset's files; nothing is downloaded then.",
-    ),
-    storage_option,
-    # Of a schedule's tick: whoever starts it knows what it is called, so that it starts once.
-    click.option("--run-id", hidden=True),
-    click.option("--dry-run", is_flag=True, help="Show the plan and start nothing."),
-    click.option("-v", "--verbose", is_flag=True, help="Show the logs of all ranks."),
-    output_option,
-)
 
 
 def job_command(job: Job) -> click.Command:
@@ -159,7 +48,7 @@ def job_command(job: Job) -> click.Command:
 
 def _run_options() -> list[click.Parameter]:
     holder = click.Command("run")
-    for option in _RUN_OPTIONS:
+    for option in RUN_OPTIONS:
         option(holder)
     return holder.params
 
@@ -323,15 +212,7 @@ def follow(request: Request, observer: TerminalProgress, output: str, way: Way) 
             f"A run with a Ray of its own, on this machine, can't {what}.",
             hint="Submit it to a cluster (--address).",
         )
-    from orchestrator.launcher import run_request
-    from orchestrator.timeline import process_began_s
-
-    try:
-        with _stdout_for_data(request.storage.run(request.spec.run_id)):
-            report = run_request(request, observer, began_s=process_began_s())
-    finally:
-        observer.close()
-    print_result(report, request.storage, output)
+    print_result(drive(request, observer), request.storage, output)
 
 
 def print_result(report: Report, storage: Storage, output: str) -> None:
@@ -343,6 +224,18 @@ def print_result(report: Report, storage: Storage, output: str) -> None:
         print_json(report.to_dict())
     else:
         print_ending(report, storage)
+
+
+def drive(request: Request, observer: TerminalProgress) -> Report:
+    """Do a run with a Ray of its own, and return its report."""
+    from orchestrator.launcher import run_request
+    from orchestrator.timeline import process_began_s
+
+    try:
+        with _stdout_for_data(request.storage.run(request.spec.run_id)):
+            return run_request(request, observer, began_s=process_began_s())
+    finally:
+        observer.close()
 
 
 @contextlib.contextmanager

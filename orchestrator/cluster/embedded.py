@@ -98,6 +98,11 @@ class EmbeddedRay:
         """Address of the dashboard, without a scheme; None before Ray is up."""
         return self._address
 
+    @property
+    def worker_environment(self) -> dict[str, Any]:
+        """Nothing: all processes of this Ray are forked."""
+        return {}
+
     def start(self) -> None:
         """Start Ray.
 

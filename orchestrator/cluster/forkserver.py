@@ -252,7 +252,10 @@ def main(address: str, *, parent: int) -> NoReturn:
     """
 
     def end(number: int, frame: FrameType | None) -> None:
-        end_leftovers(os.environ[MARK])
+        # One that serves a cluster leaves what belongs to that alone.
+        if MARK in os.environ:
+            end_leftovers(os.environ[MARK])
+        Path(address).unlink(missing_ok=True)
         os._exit(128 + number)
 
     signal.signal(signal.SIGTERM, end)

@@ -20,6 +20,7 @@ from orchestrator.cluster.admission import (
 )
 from orchestrator.cluster.census import RUN_KEY, Node, holdings, living_nodes, room_of
 from orchestrator.cluster.inspection import Inspection
+from orchestrator.cluster.node_server import NodeServers
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.errors import UnavailableError
 from orchestrator.place import Room
@@ -47,6 +48,8 @@ class JoinedRay:
         self._wanted = address
         self._inspection = Inspection(storage=storage, files=files)
         self._run_id = run_id
+        self._servers = NodeServers(run_id)
+        self._started = False
         self._dashboard: str | None = None
 
     @property
@@ -54,8 +57,18 @@ class JoinedRay:
         """Address of the dashboard as seen from the head, without a scheme."""
         return self._dashboard
 
+    @property
+    def worker_environment(self) -> dict[str, Any]:
+        """What has Ray fork the run's workers, unless packages are installed for them."""
+        import ray
+
+        installs = {"uv", "pip", "conda"} & set(ray.get_runtime_context().runtime_env)
+        return {} if installs else self._servers.worker_environment
+
     def start(self) -> None:
-        """Do nothing: the cluster is joined from the beginning."""
+        """Have every node begin to import what workers need; Ray is joined from the beginning."""
+        self._started = True
+        self._servers.start_on(living_nodes())
 
     def threads(self, workers: int) -> int:
         """Return how many threads each worker computes with: the one CPU that it reserves."""
@@ -80,6 +93,8 @@ class JoinedRay:
 
     def _look(self, device: Literal["cpu", "gpu"]) -> Room:
         nodes = living_nodes()
+        if self._started:
+            self._servers.start_on(nodes)
         unfit = self._inspection.complaints(nodes)
         room = room_of((n for n in nodes if n.node_id not in unfit), holdings(), device)
         return Room(

@@ -16,11 +16,11 @@ import fcntl
 import os
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.atomic import storage_errors
 from orchestrator.errors import UnavailableError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
     from deltalake import CommitProperties, DeltaTable
+    from pyarrow.fs import FileSystem
 
 #: Attempts of one write before it is given up; each waits a random time, longer every time.
 _ATTEMPTS = 60
@@ -52,6 +53,9 @@ _KEPT = timedelta(days=1)
 #: Columns whose bounds are noted for each file, so that readers can leave files out: runs come in
 #: the order of time. Bounds of all columns would make up most of the time of a write.
 _BOUNDED = ("run_id", "started_at")
+
+#: Columns that newer runs are larger in.
+_NEWEST = ("started_at", "run_id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +123,37 @@ class RunTable:
             names = None if columns is None else [*columns]
             return self.newest().to_table(filter=where, columns=names)
 
+    def read_newest(
+        self, number: int, *, where: pc.Expression | None, columns: Sequence[str] | None
+    ) -> pa.Table:
+        """Return the rows of the newest runs, newest first; older files are not even opened.
+
+        Args:
+            number: At most so many.
+            where: Only rows that this holds of.
+            columns: Only these columns; all if none are named.
+
+        Raises:
+            UnavailableError: The table can't be read.
+        """
+        import pyarrow as pa
+        from deltalake import DeltaTable
+
+        with delta_errors(self.path):
+            if not DeltaTable.is_deltatable(str(self.path)):
+                return self.read(columns=columns)
+            table = DeltaTable(str(self.path))
+            needed = None if columns is None else [*dict.fromkeys((*columns, *_NEWEST))]
+            found = pa.schema(table.schema()).empty_table()
+            found = found if needed is None else found.select(needed)
+            for file in sorted(self._files(table), key=_latest, reverse=True):
+                if found.num_rows == number and _latest(file) < found["started_at"][-1].as_py():
+                    break
+                rows = self._part(table, [file]).to_table(filter=where, columns=needed)
+                order = [(name, "descending") for name in _NEWEST]
+                found = pa.concat_tables([found, rows]).sort_by(order).slice(0, number)
+            return found if columns is None else found.select([*columns])
+
     def _put(self, target: DeltaTable, rows: pa.Table) -> None:
         """Put rows into a version of the table; whoever has made a newer one makes it fail."""
         from deltalake import write_deltalake
@@ -145,17 +180,13 @@ class RunTable:
 
     def _held(self, target: DeltaTable, run_id: str) -> set[tuple[object, ...]]:
         """Return the keys of a run's rows that are there; files that can't have one aren't read."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        import pyarrow.compute as pc
 
-        # Delta's own reader looks at the bounds of all columns of all files first.
-        files = pa.table(target.get_add_actions(flatten=True)).to_pylist()
-        keys: set[tuple[object, ...]] = set()
-        for file in files:
-            if file["min.run_id"] <= run_id <= file["max.run_id"]:
-                path, wanted = self.path / file["path"], [("run_id", "=", run_id)]
-                keys.update(self._keys(pq.read_table(path, filters=wanted, partitioning=None)))
-        return keys
+        files = [file for file in self._files(target) if _may_hold(file, run_id)]
+        columns = [field.name for field in target.schema().fields if field.name in self.key]
+        part = self._part(target, files)
+        found = part.to_table(filter=pc.field("run_id") == run_id, columns=columns)
+        return set(self._keys(found))
 
     def _keys(self, rows: pa.Table) -> list[tuple[object, ...]]:
         # A table of an earlier version may lack a column: it is null in all rows then.
@@ -231,15 +262,46 @@ class RunTable:
             os.close(handle)
 
     def _dataset(self, table: DeltaTable) -> ds.Dataset:
+        return table.to_pyarrow_dataset(filesystem=self._file_system())
+
+    def _files(self, table: DeltaTable) -> list[dict[str, Any]]:
+        """Return the files of a version, each with its path and bounds."""
+        import pyarrow as pa
+
+        return pa.table(table.get_add_actions(flatten=True)).to_pylist()
+
+    def _part(self, table: DeltaTable, files: Sequence[Mapping[str, Any]]) -> ds.Dataset:
+        """Return some files of a version; Delta's reader looks at the bounds of all of them."""
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        return ds.dataset(
+            [file["path"] for file in files],
+            schema=pa.schema(table.schema()),
+            format="parquet",
+            filesystem=self._file_system(),
+        )
+
+    def _file_system(self) -> FileSystem:
         from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
         # Arrow's own file system: Delta's is Python, and an Arrow thread that comes back to it
         # while the interpreter ends aborts the process (exit code 134 in most of our trials).
-        files = SubTreeFileSystem(str(self.path), LocalFileSystem())
-        return table.to_pyarrow_dataset(filesystem=files)
+        return SubTreeFileSystem(str(self.path), LocalFileSystem())
 
     def _lock(self, purpose: str) -> Path:
         return self.path.with_name(f".{self.path.name}.{purpose}")
+
+
+def _may_hold(file: Mapping[str, Any], run_id: str) -> bool:
+    """Return whether a file may have rows of a run; one that doesn't tell may have any."""
+    low, high = file.get("min.run_id"), file.get("max.run_id")
+    return low is None or high is None or low <= run_id <= high
+
+
+def _latest(file: Mapping[str, Any]) -> datetime:
+    """Return when the last run of a file was asked for; one that doesn't tell may hold any."""
+    return file.get("max.started_at") or datetime.max.replace(tzinfo=UTC)
 
 
 def _try_lock(handle: int) -> bool:

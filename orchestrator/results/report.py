@@ -96,7 +96,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {**asdict(self), "state": self.state.value}
+        return {**vars(self), "state": self.state.value}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str) -> Report:

@@ -45,14 +45,16 @@ def rows(
         report: The report.
         running: Metrics between the ends of epochs: epoch, step and metrics.
     """
+    names = schema(table).names
     if table == "metrics":
-        return [_metric_row(report, entry) for entry in (*running, *report.history)]
+        return [_metric_row(report, entry, names) for entry in (*running, *report.history)]
     if table == "reports" and report.accuracy is None:
         return []
     values = report.to_dict()
     encoded = {key: json.dumps(values[key]) for key in _AS_JSON}
     times = {key: datetime.fromisoformat(values[key]) for key in _TIMES}
-    return [{key: {**values, **encoded, **times}[key] for key in schema(table).names}]
+    found = {**values, **encoded, **times}
+    return [{key: found[key] for key in names}]
 
 
 def report_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,11 +70,10 @@ def _json_value(key: str, value: Any) -> Any:
     return value.isoformat() if key in _TIMES else value
 
 
-def _metric_row(report: Report, entry: Mapping[str, Any]) -> dict[str, Any]:
-    known = _metric_schema().names
-    others = {key: value for key, value in entry.items() if key not in known}
+def _metric_row(report: Report, entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    others = {key: value for key, value in entry.items() if key not in names}
     values = {"run_id": report.run_id, "job": report.job, **entry, "others": json.dumps(others)}
-    return {key: values.get(key) for key in known}
+    return {key: values.get(key) for key in names}
 
 
 def _run_schema() -> pa.Schema:

@@ -35,6 +35,13 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 TABLES = tuple(_KEYS)
 
 
+#: Columns of `reports` that sum a run up; the others are long, or rarely asked for.
+SUMMARY = (
+    *("run_id", "job", "dataset", "workers", "accuracy", "loss", "train_rows_per_s", "wall_s"),
+    *("started_at", "params"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResultsStore:
     """The tables of one storage."""
@@ -92,14 +99,15 @@ class ResultsStore:
         ]
         if since is not None:
             wanted.append(pc.field("started_at") >= since)
+        where = reduce(and_, wanted) if wanted else None
+        table = self._table("reports")
+        if best is None and limit is not None:
+            return table.read_newest(limit, where=where, columns=columns)
         order = [] if best is None else [(best, _best_first(best))]
         order += [("started_at", "descending"), ("run_id", "descending")]
-        table = self._table("reports")
         # Few columns say which rows it will be. The others are long: only theirs are read.
-        sorted_ = table.read(
-            where=reduce(and_, wanted) if wanted else None, columns=[name for name, _ in order]
-        ).sort_by(order)
-        ids = sorted_["run_id"].slice(0, limit)
+        found = table.read(where=where, columns=[name for name, _ in order]).sort_by(order)
+        ids = found["run_id"].slice(0, limit)
         return _in_order(table, ids.combine_chunks(), columns)
 
     def table(
@@ -143,6 +151,18 @@ class ResultsStore:
             key=_KEYS[name],
             newest_by=None if name == "metrics" else "finished_at",
         )
+
+
+def open_results(storage: str | None = None) -> ResultsStore:
+    """Open the results of a storage.
+
+    Args:
+        storage: Its folder; LAUNCH_JOB_STORAGE or `./runs-store` if none is given.
+
+    Raises:
+        UsageError: It is no folder's name.
+    """
+    return ResultsStore(storage=Storage.chosen(storage))
 
 
 def _best_first(column: str) -> str:

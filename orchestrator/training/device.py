@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -65,7 +66,11 @@ def make_strategy(device: Literal["cpu", "gpu"]) -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy()
     found = tf.config.list_physical_devices("GPU")
     if not found:
-        raise RunFailedError(f"TensorFlow sees no GPU on {socket.gethostname()}.")
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+        raise RunFailedError(
+            f"TensorFlow sees no GPU on {socket.gethostname()}; Ray gave this worker GPU {given}.",
+            hint="Install launch-job[gpu] there, and see that the driver works (`nvidia-smi`).",
+        )
     for gpu in found:
         tf.config.experimental.set_memory_growth(gpu, True)
     communication = tf.distribute.experimental.CommunicationImplementation.NCCL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.atomic import leave_request
@@ -46,15 +46,22 @@ class TrainingGroup:
         task: What all workers are told.
         workers: Number of workers.
         hear: Called with each piece of news, in the thread that calls `run`.
+        environment: What Ray's runtime environment of the workers has besides that of the run.
     """
 
-    def __init__(self, task: WorkerTask, workers: int, hear: Callable[[Update], None]) -> None:
+    def __init__(
+        self,
+        task: WorkerTask,
+        workers: int,
+        hear: Callable[[Update], None],
+        environment: Mapping[str, Any],
+    ) -> None:
         import ray
 
         self._hear = hear
         # News may be lost with the mailbox; training goes on without, and tells what was done.
         self._monitor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Monitor).remote()
-        self._trainer = _trainer(task, workers, self._monitor)
+        self._trainer = _trainer(task, workers, self._monitor, environment)
         self._attempt = task.attempt
         self._results = [task.attempt.result(rank) for rank in range(workers)]
         self._training = False
@@ -123,7 +130,7 @@ class TrainingGroup:
         return True
 
 
-def _trainer(task: WorkerTask, workers: int, monitor: Any) -> Any:
+def _trainer(task: WorkerTask, workers: int, monitor: Any, environment: Mapping[str, Any]) -> Any:
     from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
@@ -138,6 +145,7 @@ def _trainer(task: WorkerTask, workers: int, monitor: Any) -> Any:
         run_config=RunConfig(  # type: ignore[arg-type]  # Ray's annotation names its old class.
             name=task.spec.run_id,
             storage_path=str(task.run.ray),
+            worker_runtime_env=dict(environment),
             # Whether to start again, and on how many workers, is for the supervisor to say.
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
         ),

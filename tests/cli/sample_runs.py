@@ -2,8 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
 from orchestrator.atomic import write_json
 from orchestrator.events import EventLog
+from orchestrator.predictions import Predictions
 from orchestrator.results.report import Report, request_fields, score_fields
 from orchestrator.results.tables import ResultsStore
 from orchestrator.spec import RunSpec
@@ -90,9 +93,23 @@ def _end(storage, spec, state, asked, history):
         **(scores if state is RunState.SUCCEEDED else {"error": ERROR}),
     )
     folder = storage.run(spec.run_id)
+    if state is RunState.SUCCEEDED:
+        predictions().write(folder.predictions)
     report.write(folder)
     ResultsStore(storage=storage).record(report)
     EventLog(path=folder.events).append("state", at=done, state=state.value)
+
+
+def predictions():
+    """Return what was said of each row, as the tally has counted it."""
+    pairs = [
+        (label, said)
+        for label, line in enumerate(TALLY.confusion)
+        for said, rows in enumerate(line)
+        for _ in range(rows)
+    ]
+    label, said = np.asarray(pairs, np.int32).T
+    return Predictions(row=np.arange(len(pairs)), label=label, predicted=said)
 
 
 def make_runs(storage):

@@ -55,6 +55,68 @@ def test_status_tells_the_whole_record(command, storage, run):
     assert ("Input [3] is wrong." in text) == (run == FAILED)
 
 
+SECOND = "20260104-100000-pets-dddddd"
+
+
+@pytest.fixture
+def two(storage):
+    """The storage with one more run that succeeded: on other units, and with the same scores."""
+    asked = datetime(2026, 1, 4, tzinfo=UTC)
+    make_run(storage, SECOND, asked=asked, params={"units": 16})
+    return storage
+
+
+def test_compare_says_what_differs_and_whether_it_is_chance(command, two):
+    text = command("compare", DONE, SECOND).stdout
+    assert re.search(r"^units +8 +16$", text, re.M)
+    assert re.search(r"^accuracy +90.00% +90.00% +±0.00%$", text, re.M)
+    assert "B against A: both have the same 30 rows right and wrong." in text
+    told = json.loads(command("compare", "dddddd", "aaaaaa", "-o", "json").stdout)
+    assert told["runs"] == [SECOND, DONE]
+    assert told["tests"][0]["p_value"] == 1.0
+
+
+def test_compare_finds_the_best_runs(command, two):
+    told = json.loads(
+        command("compare", "--best", "accuracy", "--job", "pets", "-o", "json").stdout
+    )
+    assert set(told["runs"]) == {SECOND, DONE}
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        ([DONE], "needs two runs"),
+        ([DONE, DONE], "named twice"),
+        ([DONE, RUNNING], "no report yet"),
+        (["--best", "beauty"], "no best 'beauty'"),
+        (["--best", "accuracy", "--job", "none"], "There are no reports of job none"),
+        (["--best", "accuracy", DONE], "or have --best find them"),
+        (["--job", "pets"], "Add --best accuracy"),
+    ],
+)
+def test_comparisons_that_cant_be(command, two, args, told):
+    assert told in command("compare", *args, code=2).stderr
+
+
+def test_run_that_was_not_evaluated_is_compared_without_a_test(command, two):
+    text = command("compare", DONE, FAILED).stdout
+    assert f"no test can be made, since {FAILED} was not evaluated" in text
+
+
+def test_report_writes_its_page_into_the_run_or_where_it_is_told(command, two):
+    assert f"Page    {two.run(DONE).page}" in command("report", DONE).stdout
+    assert "[red]" in two.run(DONE).page.read_text()
+    command("report", DONE, SECOND, "--to", "both.html")
+    assert SECOND in (command.folder / "both.html").read_text()
+    assert "writes no page" in command("report", DONE, "-o", "json", "--to", "x", code=2).stderr
+
+
+def test_what_cant_be_done_again(command, storage):
+    assert "has not succeeded" in command("reproduce", FAILED, code=2).stderr
+    assert "no event files" in command("tensorboard", DONE, code=2).stderr
+
+
 def test_status_shows_the_time_line_of_a_run_that_goes_on(command, storage):
     log = EventLog(path=storage.run(RUNNING).events)
     ray = Phase(name="start of Ray", began_s=100.0, ended_s=104.0)

@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 
 
 class LocalCluster:
-    """A head with two CPUs; a context manager."""
+    """A head with two CPUs, and two GPUs that are not there; a context manager."""
 
     def __init__(self) -> None:
         # Sockets below it have long names, and may have no more than 107 characters.
@@ -56,6 +56,8 @@ class LocalCluster:
             "dashboard-port": self.dashboard_port,
             "dashboard-agent-listen-port": self._agent_port,
             "num-cpus": 2,
+            # Which Ray only counts: what needs one finds none.
+            "num-gpus": 2,
             "object-store-memory": 80_000_000,
             "temp-dir": self.folder,
         }

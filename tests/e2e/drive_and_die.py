@@ -5,6 +5,7 @@ Arguments: the step, and the run to take up, if there is one already.
 
 import os
 import sys
+import time
 
 from orchestrator.driver import Driver
 from orchestrator.launcher import launch, run_request
@@ -47,4 +48,4 @@ again = prepare_resumption(
     address=None,
     observer=Observer(),
 )
-run_request(again, Observer())
+run_request(again, Observer(), began_s=time.time())

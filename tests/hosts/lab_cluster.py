@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import secrets
 import subprocess
@@ -43,6 +44,8 @@ class LabCluster:
             self.token.write_text(secrets.token_hex(32))
             self.token.chmod(0o600)
         return {
+            # The driver of a run that is submitted is a `python` of the head.
+            "PATH": f"{RAY.parent}:{os.environ['PATH']}",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token),
             "RAY_USAGE_STATS_ENABLED": "0",

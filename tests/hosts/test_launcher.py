@@ -107,7 +107,7 @@ def test_client_and_node_without_the_token_are_refused(client, up, lab):
     _, said = client.run(*asked, code=3, RAY_AUTH_TOKEN_PATH=str(wrong))
     assert "another token" in said
     stranger = lab.add()
-    join = [RAY, "start", "--address", f"{up[0]['address']}:6379", "--num-cpus", 1]
+    join = ["timeout", 60, RAY, "start", "--address", f"{up[0]['address']}:6379"]
     stranger.run(*join, check=False)
     assert len(json.loads(client.run("cluster", "status", "-o", "json")[0])) == len(up)
     stranger.remove()
@@ -130,7 +130,9 @@ def test_run_goes_on_after_the_head_has_lost_its_power(client, up, machines):
     printed, _ = client.run("paced", "--workers", 3, "-d", "-o", "json")
     run_id = json.loads(printed)["run_id"]
     run = client.storage.run(run_id)
+    end = time.monotonic() + 120
     while not any(event.event == "checkpoint" for event in EventLog(path=run.events).read()):
+        assert time.monotonic() < end, run.driver_log.read_text()
         time.sleep(0.2)
     hosts = {log.read_text().split(" on ")[1].split(",")[0] for log in run.rank_logs()}
     assert hosts == {"h1", "h2", "h3"}
