@@ -33,6 +33,8 @@ LONG = (
     "accuracy",
     "recovery",
     "submission",
+    "schedules",
+    "lateness",
     "checkpoints",
     "preparing",
     "reading",

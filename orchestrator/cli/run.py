@@ -83,11 +83,12 @@ def check_run(job: str, args: Sequence[str]) -> None:
     entry = load_catalog().jobs.get(job)
     with job_command(entry).make_context(f"launch-job {job}", list(args)) as ctx:
         given = ctx.params
-        for option in ("run_id", "storage", "dry_run", "output"):
+        for option in ("run_id", "storage", "detach", "dry_run", "output"):
             if ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"--{option.replace('_', '-')} is for a run that starts now.")
     params = {p.name: given.pop(_key(p)) for p in entry.parameters}
     least, most = given.pop("workers")
+    given["device"] = _device(given["device"], given["gpus"])
     named = {key: given.pop(key) for key in ("dataset", "epochs", "batch_size")}
     options = {f.name: given[f.name] for f in dataclasses.fields(RunOptions) if f.name in given}
     check_request(

@@ -58,13 +58,18 @@ class KeeperProcesses:
         """Start one; it ends at once where another one has the tick."""
         assert outcome.run_id is not None
         words = ("schedule", "keep", schedule.name, outcome.run_id)
+        path = self.storage.schedule(schedule.name).log(outcome.run_id)
         try:
-            self._own[outcome.run_id] = subprocess.Popen(
-                launch_job(*words, "--storage", str(self.storage.path)),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Not the loop's own output: who reads that to its end waits for the loop alone.
+            with path.open("ab") as log:
+                self._own[outcome.run_id] = subprocess.Popen(
+                    launch_job(*words, "--storage", str(self.storage.path)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
         except OSError as err:  # Too many processes: the next beat tries again.
             log_line("error", run_id=outcome.run_id, error=str(err))
 
