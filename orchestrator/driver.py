@@ -289,11 +289,11 @@ class Driver:
     def _log_phases(self, phases: Iterable[Phase]) -> None:
         """Write phases down, each once: a worker of a later attempt inherits the same ones again.
 
-        What was over before the run began is none of its own, such as the import of a fork server
-        that was there.
+        What began before the run is none of its own, such as the import of a fork server that was
+        there.
         """
         for one in phases:
-            if one not in self._phases and one.ended_s > self.began_s:
+            if one not in self._phases and one.began_s >= self.began_s:
                 self._phases.add(one)
                 self._log.append("phase", at=at(one.ended_s), **one.to_details())
 

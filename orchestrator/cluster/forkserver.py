@@ -225,7 +225,7 @@ class ForkServer:
         for target, fd in enumerate(fds):
             os.dup2(fd, target)
             os.close(fd)
-        os.chdir(request["cwd"])
+        os.chdir((self._claim or request)["cwd"])
         env = request["env"] if self._claim is None else _claimed(request["env"], self._claim)
         os.environ.clear()
         os.environ.update(env)

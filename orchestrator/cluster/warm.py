@@ -112,12 +112,17 @@ def forget_record() -> None:
 
 def find_warm() -> WarmCluster | None:
     """Return the cluster that is kept on this machine; None if there is none."""
-    if not _is_private(warm_folder()) or keeper_lock().is_free():
+    if not is_kept():
         return None
     try:
         return WarmCluster(**read_json(_record()))
     except (UnavailableError, TypeError):
         return None  # It is just starting or ending, or of an older launch-job.
+
+
+def is_kept() -> bool:
+    """Return whether a keeper lives; its cluster may be just starting or ending."""
+    return _is_private(warm_folder()) and not keeper_lock().is_free()
 
 
 def code_digest() -> str:

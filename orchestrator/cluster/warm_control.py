@@ -9,20 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from orchestrator.cluster.token import ensure_token
 from orchestrator.cluster.warm import (
     WarmCluster,
     find_warm,
+    is_kept,
     keeper_lock,
     keeper_log,
     make_folder,
     use_lock,
 )
 from orchestrator.errors import UnavailableError, UsageError
-
-#: Ray and TensorFlow are there well within this time.
-_START_S = 120.0
 
 #: How long Ray may take to end.
 _END_S = 30.0
@@ -52,31 +51,35 @@ def start_warm(idle_s: float) -> tuple[WarmCluster, bool]:
             )
         return found, False
     ensure_token()
-    with keeper_log().open("wb") as log:
-        keeper = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "orchestrator.cluster.warm_keeper",
-                json.dumps({"idle_s": idle_s}),
-            ],
+    keeper = _start_keeper(idle_s)
+    try:
+        # Of several keepers, the first one stays; so somebody else's may be what comes up.
+        while keeper.poll() is None or is_kept():
+            if (found := find_warm()) is not None:
+                return found, found.pid == keeper.pid
+            time.sleep(_LOOK_S)
+    except BaseException:
+        keeper.terminate()
+        raise
+    raise UnavailableError(
+        "The warm cluster did not start.", hint=f"{keeper_log()} says what happened."
+    )
+
+
+def _start_keeper(idle_s: float) -> subprocess.Popen[bytes]:
+    """Start the keeper's process, which goes on when this one has ended."""
+    path = os.pathsep.join(str(Path(p).absolute()) for p in sys.path if p)
+    request = json.dumps({"idle_s": idle_s})
+    with keeper_log().open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.cluster.warm_keeper", request],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
             cwd="/",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            env={**os.environ, "PYTHONPATH": path},
         )
-    until = time.monotonic() + _START_S
-    while keeper.poll() is None and time.monotonic() < until:
-        if (found := find_warm()) is not None:
-            return found, True
-        time.sleep(_LOOK_S)
-    with contextlib.suppress(ProcessLookupError):
-        keeper.terminate()
-    raise UnavailableError(
-        "The warm cluster did not start.", hint=f"{keeper_log()} says what happened."
-    )
 
 
 def stop_warm(*, now: bool) -> bool:
@@ -89,9 +92,10 @@ def stop_warm(*, now: bool) -> bool:
         UsageError: A run is on it.
         UnavailableError: It does not end.
     """
-    found = find_warm()
-    if found is None:
-        return False
+    while (found := find_warm()) is None:
+        if not is_kept():
+            return False
+        time.sleep(_LOOK_S)  # It is just starting, or ending.
     with use_lock().held(alone=True) as unused:
         if not unused and not now:
             raise UsageError(

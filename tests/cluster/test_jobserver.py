@@ -41,6 +41,7 @@ print(json.dumps({
     "identity": stands_for_ray.identity,
     "env": dict(os.environ),
     "path": sys.path,
+    "cwd": os.getcwd(),
     "fractions": "fractions" in sys.modules,
 }))
 """
@@ -115,7 +116,9 @@ def test_workers_have_the_surroundings_of_the_run_that_claimed_the_job(
 ):
     monkeypatch.setenv("KEPT", "run")
     monkeypatch.setenv("SECRET", "of the run")
+    (tmp_path / "project").mkdir()
     monkeypatch.syspath_prepend(tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
     claim_job(servers, SECOND)
     told = said(servers, SECOND, tmp_path, FROM_RAY="worker 7")
     env = told["env"]
@@ -123,6 +126,7 @@ def test_workers_have_the_surroundings_of_the_run_that_claimed_the_job(
     # What Ray adds for the worker is kept, and so is what tells whose process it is.
     assert (env["FROM_RAY"], env["RAY_JOB_ID"], env[MARK]) == ("worker 7", SECOND, "ours")
     assert str(tmp_path / "project") in told["path"]
+    assert told["cwd"] == str(tmp_path / "project")
 
 
 def test_another_jobs_workers_know_nothing_of_it(servers, tmp_path, monkeypatch):
