@@ -30,7 +30,7 @@ from orchestrator.states import RunState
 from orchestrator.storage import AttemptFolder, RunFolder, Storage
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
-from orchestrator.timeline import Phase, at, phase, take_noted
+from orchestrator.timeline import Phase, at, take_noted
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
 from orchestrator.training.monitor import Update

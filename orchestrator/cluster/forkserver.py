@@ -284,15 +284,20 @@ def main(address: str, *, parent: int) -> NoReturn:
 
     Then everything ends that carries the mark of this process.
     """
-    heed_end(parent)
+    heed_end(address, parent=parent)
     Path(address).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     server = ForkServer(address)  # Before the imports: clients that come early wait in the queue.
     preload()
     server.serve()
 
 
-def heed_end(parent: int) -> None:
-    """End with SIGTERM, or with the parent, and with whatever carries the mark of this process."""
+def heed_end(address: str, *, parent: int) -> None:
+    """End with SIGTERM, or with the parent, and with whatever carries the mark of this process.
+
+    Args:
+        address: Socket that goes too.
+        parent: Process number of the parent.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
         # One that serves a cluster leaves what belongs to that alone.

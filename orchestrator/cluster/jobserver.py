@@ -145,7 +145,7 @@ def _following(job: str) -> str:
 
 def main(address: str, *, parent: int) -> NoReturn:
     """Serve at a socket until SIGTERM, or until the process that started this one dies."""
-    heed_end(parent)
+    heed_end(address, parent=parent)
     Path(address).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     servers = JobServers(address)
     preload()
