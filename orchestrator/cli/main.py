@@ -25,7 +25,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "stop": ("stop", "stop", "Stop a run, once a checkpoint holds what it has done."),
     "logs": ("logs", "logs", "Print what a run has printed, and go on with -f."),
     "rm": ("rm", "rm", "Remove runs; what came out of them stays in the tables."),
-    "cluster": ("cluster", "cluster", "Bring a cluster of machines up and down."),
+    "cluster": ("cluster", "cluster", "Bring a cluster up and down, or keep one warm."),
     "dashboard": ("dashboard", "dashboard", "Print or open the Ray dashboard of a cluster."),
     "doctor": ("doctor", "doctor", "Look at what runs need, here and on a cluster."),
     "ls": ("ls", "ls", "List runs, newest first."),
