@@ -34,6 +34,7 @@ from harness import (
 sys.path.insert(0, str(ROOT))  # so that it also runs where launch-job isn't installed
 
 from orchestrator.schedule.definition import Schedule
+from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.storage import Storage
@@ -97,7 +98,7 @@ def fill(storage: Storage, lines: list[str]) -> None:
         schedule = Schedule(
             name=name, key=name, job="lstm-mnist", cron=line, folder=str(ROOT), since=SINCE
         )
-        path = storage.schedule(name).definition
+        path = SchedulesFolder.of(storage).schedule(name).definition
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(schedule.to_dict()))
 

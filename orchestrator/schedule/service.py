@@ -24,6 +24,7 @@ from orchestrator.driver_lock import is_held
 from orchestrator.errors import LaunchJobError
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
+from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.schedule.keeper import launch_job
 from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
@@ -58,7 +59,7 @@ class KeeperProcesses:
         """Start one; it ends at once where another one has the tick."""
         assert outcome.run_id is not None
         words = ("schedule", "keep", schedule.name, outcome.run_id)
-        path = self.storage.schedule(schedule.name).log(outcome.run_id)
+        path = SchedulesFolder.of(self.storage).schedule(schedule.name).log(outcome.run_id)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Not the loop's own output: who reads that to its end waits for the loop alone.
@@ -76,7 +77,7 @@ class KeeperProcesses:
     def is_at_work(self, schedule: Schedule, outcome: Outcome) -> bool:
         """Return whether one lives, wherever it was started."""
         assert outcome.run_id is not None
-        folder = self.storage.schedule(schedule.name)
+        folder = SchedulesFolder.of(self.storage).schedule(schedule.name)
         return outcome.run_id in self._own or is_held(folder.attempts(outcome.run_id))
 
     def reap(self) -> None:
@@ -94,7 +95,7 @@ class Service:
     def __init__(self, storage: Storage) -> None:
         self._keepers = KeeperProcesses(storage=storage)
         self._loop = Loop(Shelf(storage=storage), self._keepers, log_line)
-        self._health = storage.loop_health(socket.gethostname().lower())
+        self._health = SchedulesFolder.of(storage).health(socket.gethostname().lower())
         self._started = datetime.now(UTC)
         self._beat_at = 0.0
         self._problem: str | None = None
