@@ -303,7 +303,6 @@ def heed_end(address: str, *, parent: int) -> None:
         # One that serves a cluster leaves what belongs to that alone.
         if MARK in os.environ:
             end_leftovers(os.environ[MARK])
-        Path(address).unlink(missing_ok=True)
         os._exit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
