@@ -51,7 +51,7 @@ class JobServers:
 
     def _answer(self, client: socket.socket, wish: dict[str, Any]) -> None:
         self._raylet = wish.get("raylet", self._raylet)
-        job = wish["job"] or _following(max(self._servers, key=_number))
+        job = wish["job"] or following(max(self._servers, key=_number))
         if not _JOB.fullmatch(job):  # It becomes a path.
             raise ValueError(f"not a Ray job: {job!r}")
         if not self._lives(job):
@@ -138,7 +138,7 @@ def _number(job: str) -> int:
     return int.from_bytes(bytes.fromhex(job), "little")
 
 
-def _following(job: str) -> str:
+def following(job: str) -> str:
     """Return the job that Ray is going to begin after another."""
     return (_number(job) + 1).to_bytes(4, "little").hex()
 

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from orchestrator.cluster.embedded import EmbeddedRay, Machine
-from orchestrator.cluster.jobserver import prepare_job
+from orchestrator.cluster.jobserver import following, prepare_job
 from orchestrator.cluster.warm import (
     WarmCluster,
     code_digest,
@@ -73,8 +73,8 @@ class KeptRay(EmbeddedRay):
 
         node: Any = worker._global_node
         raylet = node.all_processes["raylet"][0].process.pid
-        prepare_job(self.socket, ray.get_runtime_context().get_job_id(), raylet=str(raylet))
-        self.prepare_next()
+        own = ray.get_runtime_context().get_job_id()
+        prepare_job(self.socket, following(own), raylet=str(raylet))
 
     def lives(self) -> bool:
         """Return whether all of Ray's processes do."""
@@ -101,15 +101,15 @@ def keep(idle_s: float) -> None:
             return
         forget_record()
         cpus = max(_LEAST_CPUS, 4 * Machine.here().cores)
-        try:
-            with KeptRay(workers=cpus, logs=warm_folder() / "logs") as ray:
-                ray.start()
-                signal.signal(signal.SIGTERM, end)  # Ray takes it for itself when it starts.
-                ray.prepare_first()
-                keep_record(ray.describe(idle_s))
+        with KeptRay(workers=cpus, logs=warm_folder() / "logs") as ray:
+            ray.start()
+            signal.signal(signal.SIGTERM, end)  # Ray takes it for itself when it starts.
+            ray.prepare_first()
+            keep_record(ray.describe(idle_s))
+            try:
                 _wait(ray, idle_s, ended)
-        finally:
-            forget_record()
+            finally:
+                forget_record()  # No run comes while Ray ends.
 
 
 def _wait(ray: KeptRay, idle_s: float, ended: threading.Event) -> None:
@@ -124,7 +124,7 @@ def _wait(ray: KeptRay, idle_s: float, ended: threading.Event) -> None:
                 ray.prepare_next()
                 idle_since, was_used = time.monotonic(), False
             if time.monotonic() - idle_since >= idle_s:
-                forget_record()
+                forget_record()  # Before a run can take the lock.
                 return
 
 
