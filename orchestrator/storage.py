@@ -229,37 +229,6 @@ class RunFolder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleFolder:
-    """Every path of one schedule."""
-
-    #: The schedule's own folder.
-    path: Path
-
-    @property
-    def definition(self) -> Path:
-        """What runs, and when."""
-        return self.path / "schedule.json"
-
-    def end(self, run_id: str) -> str:
-        """Return the file that tells how a tick ended; it is there when it has.
-
-        A text: a loop with thousands of schedules asks for thousands at once.
-        """
-        return f"{self.path}/ends/{run_id}.json"
-
-    def attempts(self, run_id: str) -> Path:
-        """Return the file that counts how often a tick's run was started or taken up.
-
-        Whoever looks after the run holds it locked as long as it lives.
-        """
-        return self.path / "attempts" / f"{run_id}.json"
-
-    def log(self, run_id: str) -> Path:
-        """Return the file of what a tick's run said to the terminal that it doesn't have."""
-        return self.path / "logs" / f"{run_id}.log"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Storage:
     """The folder that outlives every run and every cluster."""
 
@@ -310,33 +279,6 @@ class Storage:
     def dataset(self, name: str, fingerprint: str) -> Path:
         """Return the folder of a prepared dataset."""
         return self.datasets / check_name(name, what="dataset") / fingerprint[:16]
-
-    @property
-    def schedules(self) -> Path:
-        """Folder of schedules."""
-        return self.path / "schedules"
-
-    @property
-    def schedules_mark(self) -> Path:
-        """File that changes whenever a schedule does."""
-        return self.schedules / ".changed"
-
-    def schedule_log(self, number: int) -> Path:
-        """Return the file of a record of what became of ticks."""
-        return self.schedules / ".log" / f"{number:010d}.json"
-
-    @property
-    def schedule_log_note(self) -> Path:
-        """File that tells where the last record of each schedule is."""
-        return self.schedules / ".log" / ".last.json"
-
-    def schedule(self, name: str) -> ScheduleFolder:
-        """Return the folder of a schedule, which may not exist."""
-        return ScheduleFolder(path=self.schedules / check_name(name, what="schedule"))
-
-    def loop_health(self, host: str) -> Path:
-        """Return the file in which the loop of a host says how it is."""
-        return self.schedules / ".loops" / f"{host}.json"
 
     def run(self, run_id: str) -> RunFolder:
         """Return the folder of a run, which may not exist yet."""

@@ -68,10 +68,10 @@ def export(
     kubectl_image: str | None,
     storage: Storage,
 ) -> None:
-    """Write NAME as another scheduler takes it; what that one can't do is told.
+    """Write NAME as another scheduler takes it.
 
-    There it fires whether or not `schedule start` runs here: pause or remove it here, or it fires
-    twice.
+    What that one can't do is told. There it fires whether or not `schedule start` runs here: pause
+    or remove it here, or it fires twice.
     """
     schedule = Shelf(storage=storage).read(name)
     if target == "kubernetes":
@@ -133,7 +133,7 @@ def _pods(args: Any, *, image: str | None, claim: str | None) -> Pods:
         image=image,
         claim=claim,
         workers=int(workers.rpartition(":")[2]),
-        gpus=option(args, "--device") == "gpu",
+        gpus=option(args, "--device") == "gpu" or option(args, "--gpus") == "1",
     )
 
 

@@ -84,9 +84,7 @@ def summarise(run: RunFolder) -> RunSummary:
     """
     spec = RunSpec.from_dict(read_json(run.spec).get("spec", {}), where=str(run.spec))
     events = EventLog(path=run.events).read()
-    state = _last_state(events)
-    if (state is None or not state.finished) and not is_driven(run) and not is_due(run, events):
-        state = RunState.LOST
+    state = state_of(run, events)
     # A driver that died before its first word leaves a request and no log.
     asked = datetime.fromtimestamp(run.spec.stat().st_mtime, UTC)
     began = events[0].time if events else asked
@@ -106,6 +104,14 @@ def summarise(run: RunFolder) -> RunSummary:
         wall_s=active_seconds(events, ended),
         accuracy=Report.read(run).accuracy if run.report.is_file() else None,
     )
+
+
+def state_of(run: RunFolder, events: list[Event]) -> RunState | None:
+    """Return where a run stands, by its events and its driver."""
+    state = _last_state(events)
+    if (state is None or not state.finished) and not is_driven(run) and not is_due(run, events):
+        return RunState.LOST
+    return state
 
 
 def is_due(run: RunFolder, events: list[Event]) -> bool:

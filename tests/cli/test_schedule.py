@@ -324,3 +324,12 @@ def test_ticks_of_next_are_in_order(launch_job):
     launch_job("schedule", "add", "often", "pets", "--every", "90s")
     ticks = json.loads(launch_job("schedule", "next", "often", "-o", "json").out)
     assert all(a < b for a, b in pairwise(ticks))
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["add", "apply", "ls", "show", "next", "pause", "resume", "rm", "run", "start", "export"],
+)
+def test_every_verb_has_help_with_an_example(launch_job, verb):
+    text = launch_job("schedule", verb, "--help").out
+    assert f"launch-job schedule {verb}" in text.split("Example", 1)[1]
