@@ -41,11 +41,12 @@ def test_it_succeeds_in_the_end(launch_job, run_id):
 
 def test_it_is_recorded_once(launch_job, run_id):
     script = (
-        "import os; from orchestrator.results.tables import ResultsStore; "
+        "import json, os; from orchestrator.results.tables import ResultsStore; "
         "from orchestrator.storage import Storage; "
         "store = ResultsStore(storage=Storage.at(os.environ['LAUNCH_JOB_STORAGE'])); "
         "print([store.table(name).num_rows for name in ('runs', 'reports')]); "
-        "print([[row['epoch'], row['step']] for row in store.table('metrics').to_pylist()])"
+        "rows = store.table('metrics').to_pylist(); "
+        "print(json.dumps([[row['epoch'], row['step']] for row in rows]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
