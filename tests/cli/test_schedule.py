@@ -333,3 +333,12 @@ def test_ticks_of_next_are_in_order(launch_job):
 def test_every_verb_has_help_with_an_example(launch_job, verb):
     text = launch_job("schedule", verb, "--help").out
     assert f"launch-job schedule {verb}" in text.split("Example", 1)[1]
+
+
+def test_a_schedule_whose_file_is_damaged_hides_no_other(launch_job):
+    for name in ("broken", "nightly"):
+        launch_job("schedule", "add", name, "pets", "--cron", "@daily")
+    (launch_job.folder / "store" / "schedules" / "broken" / "schedule.json").write_text("{")
+    said = launch_job("schedule", "ls", "-o", "json")
+    assert [one["name"] for one in json.loads(said.out)] == ["nightly"]
+    assert "broken" in said.err
