@@ -31,8 +31,8 @@ EPOCHS, LINES = 5, 29
 CLASSES = tuple("0123456789")
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 
-#: Runs that go into the tables at a time: what compaction makes of that many small files.
-CHUNK = 1000
+#: Runs that go into the tables at a time; in the end, files are made few as after any write.
+CHUNK = 50
 
 
 def make_store(storage: Storage, runs: int) -> None:
@@ -49,6 +49,8 @@ def make_store(storage: Storage, runs: int) -> None:
             write_deltalake(
                 table._open(), pa.Table.from_pylist(found, schema=table.schema), mode="append"
             )
+    for name in TABLES:  # Leave them as writers do, one by one.
+        store._table(name)._tidy(store._table(name)._open())
     for report in best_two(runs):
         folder = storage.run(report.run_id)
         folder.path.mkdir(parents=True)

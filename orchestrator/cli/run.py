@@ -14,6 +14,7 @@ from orchestrator.atomic import storage_errors
 from orchestrator.catalog import Job, Parameter, load_catalog
 from orchestrator.cli.options import Way
 from orchestrator.cli.run_options import RUN_OPTIONS
+from orchestrator.cli.sections import SectionedCommand
 from orchestrator.errors import UsageError
 from orchestrator.spec import Device, RunOptions
 from orchestrator.storage import RunFolder, Storage
@@ -31,26 +32,29 @@ def job_command(job: Job) -> click.Command:
         params = {p.name: given.pop(_key(p)) for p in job.parameters}
         _run(job.name, params, **given)
 
-    command = click.Command(
+    options = _run_options()
+    given = [option for group in options.values() for option in group]
+    _check_reserved(job, {flag for option in given for flag in option.opts} | {"--help"})
+    return SectionedCommand(
         job.name,
+        sections={"Options of this job": [_option(p) for p in job.parameters], **options},
         callback=callback,
         help=f"{job.summary}\n\nTrains on {job.dataset} for {job.epochs} epochs with a global "
         f"batch of {job.batch_size} rows, unless told otherwise.",
         epilog=f"\b\nExamples:\n  launch-job {job.name} --workers 4"
         f"\n  launch-job {job.name} --workers 2 --epochs 1 --dry-run",
-        params=[_option(p) for p in job.parameters],
     )
-    options = _run_options()
-    _check_reserved(job, {flag for option in options for flag in option.opts} | {"--help"})
-    command.params += options
-    return command
 
 
-def _run_options() -> list[click.Parameter]:
-    holder = click.Command("run")
-    for option in RUN_OPTIONS:
-        option(holder)
-    return holder.params
+def _run_options() -> dict[str, list[click.Parameter]]:
+    """Return the options of every run, by section of the help."""
+    sections = {}
+    for heading, group in RUN_OPTIONS.items():
+        holder = click.Command("run")
+        for option in group:
+            option(holder)
+        sections[heading] = holder.params
+    return sections
 
 
 @click.command(

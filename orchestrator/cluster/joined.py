@@ -48,8 +48,8 @@ class JoinedRay:
         self._wanted = address
         self._inspection = Inspection(storage=storage, files=files)
         self._run_id = run_id
-        self._servers = NodeServers(run_id)
-        self._started = False
+        self._servers: NodeServers | None = None
+        self._session: Path | None = None
         self._dashboard: str | None = None
 
     @property
@@ -63,11 +63,12 @@ class JoinedRay:
         import ray
 
         installs = {"uv", "pip", "conda"} & set(ray.get_runtime_context().runtime_env)
-        return {} if installs else self._servers.worker_environment
+        return {} if installs or self._servers is None else self._servers.worker_environment
 
     def start(self) -> None:
         """Have every node begin to import what workers need; Ray is joined from the beginning."""
-        self._started = True
+        assert self._session is not None
+        self._servers = self._servers or NodeServers(self._session)
         self._servers.start_on(living_nodes())
 
     def threads(self, workers: int) -> int:
@@ -93,7 +94,7 @@ class JoinedRay:
 
     def _look(self, device: Literal["cpu", "gpu"]) -> Room:
         nodes = living_nodes()
-        if self._started:
+        if self._servers is not None:
             self._servers.start_on(nodes)
         unfit = self._inspection.complaints(nodes)
         room = room_of((n for n in nodes if n.node_id not in unfit), holdings(), device)
@@ -152,6 +153,7 @@ class JoinedRay:
                 hint="Every node needs the same Python, Ray and launch-job as this one.",
             ) from err
         self._dashboard = context.dashboard_url or None
+        self._session = Path(context.address_info["session_dir"])
 
     def _leave(self) -> None:
         if "ray" in sys.modules:

@@ -24,13 +24,13 @@ class NodeServers:
     """The fork servers of one run; Ray must be joined.
 
     Args:
-        run_id: The run.
+        session: Folder of Ray's session, which has the same name on every node.
     """
 
-    def __init__(self, run_id: str) -> None:
-        # The same on every node, and never used before: a socket can be bound once.
-        name = f"{run_id[-40:]}-{secrets.token_hex(4)}.sock"
-        self._address = f"/tmp/launch-job-{os.getuid()}/{name}"
+    def __init__(self, session: Path) -> None:
+        # Beside Ray's own sockets: only its user can connect, and what is left goes with them. The
+        # name is new, since a socket can be bound once.
+        self._address = str(session / "sockets" / f"fork-{secrets.token_hex(4)}")
         self._keepers: dict[str, Any] = {}
 
     @property
@@ -57,7 +57,6 @@ class _Keeper:
     """An actor that starts the server on its node; the server ends with it, and it with the run."""
 
     def __init__(self, address: str) -> None:
-        Path(address).parent.mkdir(mode=0o700, exist_ok=True)
         request = json.dumps({"address": address, "parent": os.getpid()})
         self._server = subprocess.Popen(
             [sys.executable, "-m", "orchestrator.cluster.forkserver", request],

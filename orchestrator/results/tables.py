@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.results import rows
 from orchestrator.results.delta import RunTable
 from orchestrator.results.report import Report
+from orchestrator.results.version import TableVersion
 from orchestrator.storage import Storage
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ SUMMARY = (
     *("run_id", "job", "dataset", "workers", "accuracy", "loss", "train_rows_per_s", "wall_s"),
     *("started_at", "params"),
 )
+
+
+#: Runs that are looked up one by one; of more, they are many in each group of rows.
+_FEW = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +105,9 @@ class ResultsStore:
         if since is not None:
             wanted.append(pc.field("started_at") >= since)
         where = reduce(and_, wanted) if wanted else None
-        table = self._table("reports")
+        table = self._table("reports").latest()
         if best is None and limit is not None:
-            return table.read_newest(limit, where=where, columns=columns)
+            return _in_order(table, table.newest(limit, where=where), columns)
         order = [] if best is None else [(best, _best_first(best))]
         order += [("started_at", "descending"), ("run_id", "descending")]
         # Few columns say which rows it will be. The others are long: only theirs are read.
@@ -127,7 +132,7 @@ class ResultsStore:
         Raises:
             UnavailableError: The table can't be read.
         """
-        return self._table(name).read(where=where, columns=columns)
+        return self._table(name).latest().read(where=where, columns=columns)
 
     def frame(self, name: str, *, where: pc.Expression | None = None) -> DataFrame:
         """Return `runs`, `reports` or `metrics` as a pandas DataFrame; arguments as of `table`."""
@@ -142,7 +147,7 @@ class ResultsStore:
         """
         from orchestrator.results.sql import select
 
-        return select(text, {name: self._table(name).newest() for name in TABLES})
+        return select(text, {name: self._table(name).latest().dataset() for name in TABLES})
 
     def _table(self, name: str) -> RunTable:
         return RunTable(
@@ -169,15 +174,16 @@ def _best_first(column: str) -> str:
     return "ascending" if column in ("loss", "calibration_error") else "descending"
 
 
-def _in_order(table: RunTable, ids: pa.Array, columns: Sequence[str] | None) -> pa.Table:
+def _in_order(table: TableVersion, ids: pa.Array, columns: Sequence[str] | None) -> pa.Table:
     """Return the rows of some runs, in the order of their identifiers here."""
     import pyarrow.compute as pc
 
-    bounds = pc.min_max(ids).as_py()
     run_id = pc.field("run_id")
-    if bounds["min"] is None:
-        return table.read(where=run_id == "", columns=columns)
-    between = (run_id >= bounds["min"]) & (run_id <= bounds["max"])
+    where = run_id.isin(ids)
+    if len(ids) <= _FEW:
+        # One by one, so that only those groups of rows are read that may have one of them.
+        where = reduce(or_, (run_id == one for one in ids.to_pylist()), pc.scalar(False))
     needed = None if columns is None else [*dict.fromkeys((*columns, "run_id"))]
-    found = table.read(where=between & run_id.isin(ids), columns=needed)
-    return found.take(pc.index_in(ids, found["run_id"]))
+    found = table.read(where=where, columns=needed)
+    found = found.take(pc.index_in(ids, found["run_id"]))
+    return found if columns is None else found.select([*columns])
