@@ -21,10 +21,10 @@ from orchestrator.events import EventLog
 from orchestrator.observer import Observer
 from orchestrator.results.report import Report
 from orchestrator.secrets import check_secrets
-from orchestrator.sources import SourceRequest, cache_dir
+from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.storage import RunFolder, Storage, cache_dir
 
 #: What a dataset is called that was given as rows in memory.
 IN_MEMORY = "memory"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from orchestrator.data.files.detect import file_source, is_file
 from orchestrator.data.files.file import DataFile
 from orchestrator.data.source import Source, SourceContext
 from orchestrator.errors import UsageError
+from orchestrator.storage import cache_dir
 
 #: Called with (what is being done, bytes or rows done, and in all, or None) during long work.
 Progress = Callable[[str, int, int | None], None]
@@ -64,9 +64,3 @@ class SourceRequest:
                 f"--label {self.label} is for a dataset in a file; {entry.name} knows its own."
             )
         return entry.load(context)
-
-
-def cache_dir() -> Path:
-    """Return the user's folder for downloads."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "launch-job"

@@ -37,6 +37,17 @@ def check_name(name: str, *, what: str) -> str:
     return name
 
 
+def cache_dir() -> Path:
+    """Return the user's folder on this machine for downloads and copies."""
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "launch-job"
+
+
+def shard_cache(dataset: str, fingerprint: str) -> Path:
+    """Return the folder on this machine for copies of a prepared dataset's shards."""
+    return cache_dir() / "shards" / check_name(dataset, what="dataset") / fingerprint[:16]
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttemptFolder:
     """What one group of workers leaves, and is asked, apart from those before and after it.

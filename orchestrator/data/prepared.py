@@ -13,7 +13,7 @@ from orchestrator.atomic import is_being_made, read_json, storage_errors
 from orchestrator.data.manifest import MANIFEST_FILE, Manifest
 from orchestrator.driver_lock import is_driven
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.storage import Storage
+from orchestrator.storage import Storage, shard_cache
 
 #: End of the name of a folder that is not complete.
 _UNFINISHED = ".unfinished"
@@ -87,7 +87,7 @@ def remove_prepared(storage: Storage, text: str) -> list[Prepared]:
     """Take prepared datasets away, and return them.
 
     Args:
-        storage: Where they are.
+        storage: Where they are; copies on this machine go as well.
         text: A dataset's name, for all of its; or the beginning of a fingerprint.
 
     Raises:
@@ -118,6 +118,8 @@ def remove_prepared(storage: Storage, text: str) -> list[Prepared]:
                 )
     for prepared in chosen:
         _remove(prepared.folder)
+        if (copies := shard_cache(prepared.name, prepared.fingerprint)).is_dir():
+            _remove(copies)
     return chosen
 
 
