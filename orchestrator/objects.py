@@ -1,7 +1,7 @@
-"""What lies at an address on S3 or Google Cloud Storage, through pyarrow's file systems.
+"""What lies at an address on S3, or on a server that speaks it, through pyarrow's file system.
 
-The server and the keys come from where each of the two clouds has them looked for, such as
-AWS_ENDPOINT_URL and AWS_ACCESS_KEY_ID; no address here holds one. An object is whole or not there.
+The server and the keys come from the environment, as AWS has them looked for (AWS_ENDPOINT_URL,
+AWS_ACCESS_KEY_ID and so on); no address here holds one. An object is whole or not there.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.atomic import storage_errors
 from orchestrator.errors import UnavailableError, UsageError
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import fs
 
-#: Beginnings of addresses.
-SCHEMES = ("s3://", "gs://", "gcs://")
+#: Beginning of addresses.
+SCHEME = "s3://"
+
+Result = TypeVar("Result")
 
 #: Bytes that are fetched at a time.
 _PIECE_BYTES = 8 << 20
@@ -53,7 +55,7 @@ class Objects:
         Raises:
             UsageError: It names no bucket, or holds more than a place.
         """
-        scheme, _, rest = address.partition("://")
+        rest = address.removeprefix(SCHEME)
         bucket, *parts = rest.rstrip("/").split("/")
         if "@" in bucket or "?" in rest or "#" in rest:
             raise UsageError(
@@ -64,13 +66,23 @@ class Objects:
             )
         if not bucket or "" in parts or {".", ".."} & set(parts):
             raise UsageError(
-                f"{address} is no place for a storage.", hint=f"Write {scheme}://bucket/path."
+                f"{address} is no place for a storage.", hint="Write s3://bucket/path."
             )
-        return cls(address=f"{'gs' if scheme == 'gcs' else scheme}://{'/'.join([bucket, *parts])}")
+        return cls(address=SCHEME + "/".join([bucket, *parts]))
 
     def within(self, *names: str) -> Objects:
         """Return those in a folder of these."""
         return Objects(address="/".join([self.address, *names]))
+
+    @property
+    def name(self) -> str:
+        """What the folder of these is called."""
+        return self.address.rpartition("/")[2]
+
+    @property
+    def parent(self) -> Objects:
+        """Those in the folder around."""
+        return Objects(address=self.address.rpartition("/")[0])
 
     def read(self, name: str) -> bytes | None:
         """Return an object's content; None if there is none.
@@ -78,9 +90,13 @@ class Objects:
         Raises:
             UnavailableError: The storage can't be read.
         """
-        try:
+
+        def content() -> bytes:
             with self.open(name) as file:
                 return file.read()
+
+        try:
+            return self._steadily(name, content)
         except FileNotFoundError:
             return None
 
@@ -131,6 +147,9 @@ class Objects:
             FileNotFoundError: There is no such object.
             UnavailableError: The storage can't be read, or the file can't be written.
         """
+        self._steadily(name, lambda: self._download(name, path))
+
+    def _download(self, name: str, path: Path) -> None:
         with self.open(name) as source, storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -182,26 +201,64 @@ class Objects:
             system, path = self._located(name)
             system.delete_file(path)
 
+    def remove_folder(self, name: str) -> None:
+        """Remove all objects of a folder in it, if there are any.
+
+        Removing them one by one would leave an empty folder: pyarrow keeps it with an object.
+
+        Raises:
+            UnavailableError: The storage can't be written.
+        """
+        with _errors(f"{self.address}/{name}"), contextlib.suppress(FileNotFoundError):
+            system, path = self._located(name)
+            system.delete_dir(path)
+
+    def file_system(self) -> fs.FileSystem:
+        """Return them as a file system of pyarrow's."""
+        from pyarrow import fs
+
+        system, path = self._located("")
+        return fs.SubTreeFileSystem(path, system)
+
     def _listed(self, *, deep: bool) -> list[fs.FileInfo]:
         from pyarrow import fs
 
         with _errors(self.address):
             system, path = self._located("")
             selector = fs.FileSelector(path.rstrip("/"), allow_not_found=True, recursive=deep)
-            return system.get_file_info(selector)
+            found: list[fs.FileInfo] = system.get_file_info(selector)
+            bucket = path.partition("/")[0]
+            if not found and system.get_file_info(bucket).type == fs.FileType.NotFound:
+                raise FileNotFoundError(f"there is no bucket {bucket}")
+            return found
+
+    def _steadily(self, name: str, read: Callable[[], Result]) -> Result:
+        """Read an object that others may replace or remove meanwhile.
+
+        pyarrow asks for an object's size, then for so many bytes; if the object has gone in
+        between, or has shrunk, it tells of a failure of the server.
+        """
+        try:
+            return read()
+        except UnavailableError:
+            system, path = self._located(name)
+            with _errors(f"{self.address}/{name}"):
+                there = system.get_file_info(path).is_file
+            if not there:
+                raise FileNotFoundError(name) from None
+            return read()
 
     def _located(self, name: str) -> tuple[fs.FileSystem, str]:
-        scheme, _, rest = self.address.partition("://")
-        return _file_system(scheme, rest.partition("/")[0]), f"{rest}/{name}"
+        rest = self.address.removeprefix(SCHEME)
+        return _file_system(rest.partition("/")[0]), f"{rest}/{name}"
 
 
 @lru_cache
-def _file_system(scheme: str, bucket: str) -> fs.FileSystem:
+def _file_system(bucket: str) -> fs.FileSystem:
     from pyarrow import fs
 
     # A small object is then written by one request, not by the three of a large one.
-    options = "?allow_delayed_open=true" if scheme == "s3" else ""
-    return fs.FileSystem.from_uri(f"{scheme}://{bucket}/{options}")[0]
+    return fs.FileSystem.from_uri(f"{SCHEME}{bucket}/?allow_delayed_open=true")[0]
 
 
 @contextlib.contextmanager

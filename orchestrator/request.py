@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.atomic import read_json
+from orchestrator.caches import cache_dir
 from orchestrator.catalog import Catalog, Job, load_catalog
 from orchestrator.data.files.detect import memory_source
 from orchestrator.data.plan import TrainingPlan
@@ -24,7 +25,7 @@ from orchestrator.secrets import check_secrets
 from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage, cache_dir
+from orchestrator.storage import RunFolder, Storage
 
 #: What a dataset is called that was given as rows in memory.
 IN_MEMORY = "memory"

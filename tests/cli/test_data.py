@@ -8,10 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.atomic import unfinished_folder, write_json
+from orchestrator.caches import shard_cache
 from orchestrator.cli.data import data
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import UsageError
-from orchestrator.storage import Storage, shard_cache
+from orchestrator.storage import Storage
 
 LINES = [
     "age,city,buys",
