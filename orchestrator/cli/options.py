@@ -158,7 +158,7 @@ def storage_option(command: Command) -> Command:
         envvar="LAUNCH_JOB_STORAGE",
         show_default=True,
         show_envvar=True,
-        help="Folder that runs, datasets and results are kept in.",
+        help="Folder, or s3://bucket/path, that runs, datasets and results are kept in.",
     )(command)
 
 
