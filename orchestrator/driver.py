@@ -216,6 +216,7 @@ class Driver:
             spec=self.spec,
             job=self.job.declaration,
             dataset=prepared.folder,
+            objects=prepared.objects,
             attempt=attempt,
             device=device,
             threads=self.place.threads(workers),

@@ -105,7 +105,7 @@ def test_hostile_names_do_not_become_paths(storage, name):
 
 def test_addresses_of_other_kinds_are_refused():
     with pytest.raises(UsageError, match="not supported"):
-        Storage.at("s3://bucket/folder")
+        Storage.at("ftp://host/folder")
 
 
 def test_folder_without_a_request_is_no_run(storage):

@@ -46,7 +46,8 @@ def start(idle_s: float, output: str) -> None:
     """Keep a warm cluster: Ray is up and TensorFlow imported, and the next run starts at once.
 
     Runs of yours on this machine find it by themselves, unless --address names another cluster. It
-    listens on this machine only, and ends by itself when no run has come for a while.
+    is as closed as the Ray that a run brings: it asks for your token, and its dashboard listens on
+    this machine only. It ends by itself when no run has come for a while.
     """
     from orchestrator.cluster.warm_control import start_warm
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import storage_option
+from orchestrator.cli.options import schedule_argument, storage_option
 from orchestrator.cli.run import check_run
 from orchestrator.cli.terminal import chatter
 from orchestrator.errors import UsageError
@@ -39,7 +39,7 @@ def _pod_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "\n  launch-job schedule export nightly --to kubernetes --image team/train:1 --claim runs"
     "\n  launch-job schedule export nightly --to airflow --directory dags"
 )
-@click.argument("name")
+@schedule_argument
 @click.option(
     "--to",
     "target",

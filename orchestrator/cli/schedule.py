@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from orchestrator.cli.export import export
-from orchestrator.cli.options import storage_option
+from orchestrator.cli.options import schedule_argument, storage_option
 from orchestrator.cli.schedule_add import add, apply
 from orchestrator.cli.schedule_views import ls, next_ticks, show
 from orchestrator.cli.terminal import chatter
@@ -39,7 +39,7 @@ for command in (add, apply, ls, show, next_ticks, export):
 
 
 @schedule.command(epilog="\b\nExample:\n  launch-job schedule pause nightly")
-@click.argument("name")
+@schedule_argument
 @storage_option
 def pause(name: str, storage: Storage) -> None:
     """Have NAME skip its ticks from now on. A run that goes on is left alone."""
@@ -49,7 +49,7 @@ def pause(name: str, storage: Storage) -> None:
 
 
 @schedule.command(epilog="\b\nExample:\n  launch-job schedule resume nightly")
-@click.argument("name")
+@schedule_argument
 @storage_option
 def resume(name: str, storage: Storage) -> None:
     """Let NAME go on after a pause. The ticks in between stay skipped."""
@@ -65,7 +65,7 @@ def resume(name: str, storage: Storage) -> None:
 
 
 @schedule.command(epilog="\b\nExample:\n  launch-job schedule rm nightly")
-@click.argument("name")
+@schedule_argument
 @storage_option
 def rm(name: str, storage: Storage) -> None:
     """Remove NAME and its history. Its runs stay, and one that goes on is left alone."""
@@ -74,7 +74,7 @@ def rm(name: str, storage: Storage) -> None:
 
 
 @schedule.command(epilog="\b\nExample:\n  launch-job schedule run nightly")
-@click.argument("name")
+@schedule_argument
 @storage_option
 def run(name: str, storage: Storage) -> None:
     """Fire NAME now, and follow its run.

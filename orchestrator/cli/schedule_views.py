@@ -7,7 +7,7 @@ from itertools import islice
 
 import click
 
-from orchestrator.cli.options import output_option, storage_option
+from orchestrator.cli.options import output_option, schedule_argument, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.errors import LaunchJobError
@@ -68,7 +68,7 @@ def _row(one: ScheduleAccount) -> tuple[str, ...]:
     epilog="\b\nExamples:\n  launch-job schedule show nightly"
     "\n  launch-job schedule show nightly -o json"
 )
-@click.argument("name")
+@schedule_argument
 @click.option(
     "-l",
     "--limit",
@@ -128,7 +128,7 @@ def _tick_row(tick: TickAccount, schedule: Schedule) -> tuple[str, ...]:
     epilog="\b\nExamples:\n  launch-job schedule next nightly"
     "\n  launch-job schedule next nightly -n 10 -o json",
 )
-@click.argument("name")
+@schedule_argument
 @click.option(
     "-n", "number", type=click.IntRange(min=1), default=5, show_default=True, help="How many."
 )

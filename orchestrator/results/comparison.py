@@ -122,7 +122,7 @@ def compare_best(
             f" of {kind} {name}" for kind, name in (("job", job), ("dataset", dataset)) if name
         )
         raise UsageError(
-            f"There {'is one report' if reports else 'are no reports'}{of} in {storage.path}; "
+            f"There {'is one report' if reports else 'are no reports'}{of} in {storage}; "
             "a comparison needs two.",
             hint="`launch-job results` lists them.",
         )

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.atomic import storage_errors
 from orchestrator.errors import UnavailableError
+from orchestrator.results.table_place import TablePlace
 from orchestrator.results.version import NEWEST, TableVersion, delta_errors
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ _KEPT = timedelta(days=1)
 class RunTable:
     """A table whose rows belong to runs (column `run_id`)."""
 
-    #: Folder of the table.
-    path: Path
+    #: Where the table lies.
+    place: TablePlace
     #: Its columns, as this version declares them; the table may have more.
     schema: pa.Schema
     #: Columns that make a row the same row.
@@ -75,7 +76,7 @@ class RunTable:
 
         for attempt in range(_ATTEMPTS):
             try:
-                with delta_errors(self.path):
+                with delta_errors(self.place):
                     with self._turn():
                         target = self._open()
                         self._put(target, rows)
@@ -83,7 +84,7 @@ class RunTable:
             except CommitFailedError:
                 time.sleep(random.uniform(0, min(_LONGEST_WAIT_S, 0.02 * 2**attempt)))
         raise UnavailableError(
-            f"The results table {self.path} is too busy: {_ATTEMPTS} writes were refused.",
+            f"The results table {self.place} is too busy: {_ATTEMPTS} writes were refused.",
             hint="The run itself is whole: its report lies in its folder.",
         )
 
@@ -93,13 +94,13 @@ class RunTable:
         Raises:
             UnavailableError: The table can't be read.
         """
-        return TableVersion.latest(self.path, self.schema)
+        return TableVersion.latest(self.place, self.schema)
 
     def _put(self, target: DeltaTable, rows: pa.Table) -> None:
         """Put rows into a version of the table; whoever has made a newer one makes it fail."""
         from deltalake import write_deltalake
 
-        now = TableVersion(path=self.path, schema=self.schema, delta=target)
+        now = TableVersion(place=self.place, schema=self.schema, delta=target)
         held = set(self._keys(now.of_runs([rows["run_id"][0].as_py()], self.key)))
         added = rows.filter([key not in held for key in self._keys(rows)])
         if added.num_rows:
@@ -131,12 +132,13 @@ class RunTable:
     def _open(self) -> DeltaTable:
         from deltalake import DeltaTable
 
-        with storage_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        if DeltaTable.is_deltatable(str(self.path)):
-            return DeltaTable(str(self.path))
+        with storage_errors(self.place.path):
+            self.place.path.mkdir(parents=True, exist_ok=True)
+        if (table := self.place.open()) is not None:
+            return table
         return DeltaTable.create(
-            str(self.path),
+            str(self.place),
+            storage_options=self.place.options,
             schema=self.schema,
             mode="ignore",
             configuration=self._properties(),
@@ -156,8 +158,8 @@ class RunTable:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Wait until no other writer of this table is at work, but not for ever."""
-        with storage_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with storage_errors(self.place.path):
+            self.place.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._lock("turn"), os.O_RDWR | os.O_CREAT, 0o644)
         try:
             give_up = time.monotonic() + _TURN_S
@@ -180,7 +182,7 @@ class RunTable:
         sizes = pa.table(target.get_add_actions())["size_bytes"].to_pylist()
         if sum(size < _FILE_BYTES // 2 for size in sizes) < _MOST_FILES:
             return
-        with storage_errors(self.path):
+        with storage_errors(self.place.path):
             handle = os.open(self._lock("tidy"), os.O_RDWR | os.O_CREAT, 0o644)
         try:
             if _try_lock(handle):
@@ -200,7 +202,7 @@ class RunTable:
             os.close(handle)
 
     def _lock(self, purpose: str) -> Path:
-        return self.path.with_name(f".{self.path.name}.{purpose}")
+        return self.place.path.with_name(f".{self.place.path.name}.{purpose}")
 
 
 def _try_lock(handle: int) -> bool:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.atomic import read_json
-from orchestrator.driver_lock import is_driven
+from orchestrator.driver_lock import is_driven, publish_rest
 from orchestrator.errors import LaunchJobError
 from orchestrator.events import Event, EventLog, active_seconds
 from orchestrator.results.report import Report
@@ -69,7 +69,9 @@ def list_runs(
     found = []
     for run_id in itertools.islice(storage.newest_run_ids(), limit):
         try:
-            found.append(summarise(storage.run(run_id)))
+            run = storage.run(run_id)
+            publish_rest(run)
+            found.append(summarise(run))
         except LaunchJobError as err:
             on_unreadable(err)
     return found

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.results import rows
 from orchestrator.results.delta import RunTable
 from orchestrator.results.report import Report
+from orchestrator.results.table_place import TablePlace
 from orchestrator.results.version import TableVersion
 from orchestrator.storage import Storage
 
@@ -150,7 +151,9 @@ class ResultsStore:
 
     def _table(self, name: str) -> RunTable:
         return RunTable(
-            path=self.storage.results / name,
+            place=TablePlace(
+                path=self.storage.results / name, objects=self.storage.published_table(name)
+            ),
             schema=rows.schema(name),
             key=_KEYS[name],
             newest_by=None if name == "metrics" else "finished_at",

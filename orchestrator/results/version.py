@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, reduce
 from operator import or_
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UnavailableError
+from orchestrator.results.table_place import TablePlace
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
-    from pyarrow.fs import FileSystem
 
 #: Columns that newer runs are larger in, and whose bounds are noted for each file.
 NEWEST = ("started_at", "run_id")
@@ -31,25 +30,22 @@ _FEW = 4
 class TableVersion:
     """Rows of runs (column `run_id`), in files whose bounds are known."""
 
-    #: Folder of the table.
-    path: Path
+    #: Where the table lies.
+    place: TablePlace
     #: Columns of a table that isn't there yet.
     schema: pa.Schema
     #: The version; None: there is no table yet.
     delta: DeltaTable | None
 
     @classmethod
-    def latest(cls, path: Path, schema: pa.Schema) -> TableVersion:
+    def latest(cls, place: TablePlace, schema: pa.Schema) -> TableVersion:
         """Return the newest version of a table.
 
         Raises:
             UnavailableError: The table can't be read.
         """
-        from deltalake import DeltaTable
-
-        with delta_errors(path):
-            found = DeltaTable(str(path)) if DeltaTable.is_deltatable(str(path)) else None
-        return cls(path=path, schema=schema, delta=found)
+        with delta_errors(place):
+            return cls(place=place, schema=schema, delta=place.open())
 
     def dataset(self) -> ds.Dataset:
         """Return all rows; a reader leaves files out by the bounds of any column.
@@ -61,8 +57,8 @@ class TableVersion:
 
         if self.delta is None:
             return ds.dataset(self.schema.empty_table())
-        with delta_errors(self.path):
-            return self.delta.to_pyarrow_dataset(filesystem=self._file_system)
+        with delta_errors(self.place):
+            return self.delta.to_pyarrow_dataset(filesystem=self.place.file_system)
 
     def read(
         self,
@@ -82,7 +78,7 @@ class TableVersion:
             UnavailableError: The table can't be read.
         """
         files = [file for file in self._files if since is None or _latest(file) >= since]
-        with delta_errors(self.path):
+        with delta_errors(self.place):
             names = None if columns is None else [*columns]
             return self._part(files).to_table(filter=where, columns=names)
 
@@ -101,7 +97,7 @@ class TableVersion:
         columns = [*NEWEST]
         order = [(name, "descending") for name in columns]
         found = self._part([]).to_table(columns=columns)
-        with delta_errors(self.path):
+        with delta_errors(self.place):
             for file in sorted(self._files, key=_latest, reverse=True):
                 if found.num_rows == number and _latest(file) < found["started_at"][-1].as_py():
                     break
@@ -129,7 +125,7 @@ class TableVersion:
         if len(run_ids) <= _FEW:
             # One by one, so that only those groups of rows are read that may have one of them.
             where = reduce(or_, (run_id == one for one in run_ids), pc.scalar(False))
-        with delta_errors(self.path):
+        with delta_errors(self.place):
             return part.to_table(filter=where, columns=known, use_threads=False)
 
     @cached_property
@@ -148,16 +144,8 @@ class TableVersion:
         schema = self.schema if self.delta is None else pa.schema(self.delta.schema())
         if not files:
             return ds.dataset(schema.empty_table())
-        paths, system = [file["path"] for file in files], self._file_system
+        paths, system = [file["path"] for file in files], self.place.file_system
         return ds.dataset(paths, schema=schema, format="parquet", filesystem=system)
-
-    @property
-    def _file_system(self) -> FileSystem:
-        from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
-
-        # Arrow's own file system: Delta's is Python, and an Arrow thread that comes back to it
-        # while the interpreter ends aborts the process (exit code 134 in most of our trials).
-        return SubTreeFileSystem(str(self.path), LocalFileSystem())
 
 
 def _may_hold(file: Mapping[str, Any], run_ids: Sequence[str]) -> bool:
@@ -172,7 +160,7 @@ def _latest(file: Mapping[str, Any]) -> datetime:
 
 
 @contextlib.contextmanager
-def delta_errors(path: Path) -> Iterator[None]:
+def delta_errors(place: TablePlace) -> Iterator[None]:
     """Turn Delta's errors into one that names the table, but for the one that asks to try again.
 
     Raises:
@@ -187,6 +175,6 @@ def delta_errors(path: Path) -> Iterator[None]:
         raise
     except (DeltaError, OSError) as err:
         raise UnavailableError(
-            f"Can't use the results table {path}: {' '.join(str(err).split())}",
+            f"Can't use the results table {place}: {' '.join(str(err).split())}",
             hint="Is the disk full, or a file of the table gone? Reports lie in the runs' folders.",
         ) from err

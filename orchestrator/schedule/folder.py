@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.errors import UsageError
 from orchestrator.storage import Storage, check_name
 
 
@@ -53,7 +54,15 @@ class SchedulesFolder:
 
     @classmethod
     def of(cls, storage: Storage) -> SchedulesFolder:
-        """Return that of a storage."""
+        """Return that of a storage.
+
+        Raises:
+            UsageError: The storage is one of objects: loops of several machines share a folder.
+        """
+        if storage.objects is not None:
+            raise UsageError(
+                f"Schedules can't be kept in {storage}.", hint="Name a folder (--storage)."
+            )
         return cls(path=storage.path / "schedules")
 
     @property

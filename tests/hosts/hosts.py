@@ -81,6 +81,12 @@ class Host:
         for name in ("ray", "home"):
             (self.disk / name).mkdir(parents=True, exist_ok=True)
         (self.disk / "home" / ".bashrc").touch()
+        # Whoever logs in is root, and has a home of their own on each host.
+        users = [line.split(":") for line in Path("/etc/passwd").read_text().splitlines()]
+        for user in users:
+            if user[0] == "root":
+                user[5] = str(self.disk / "home")
+        (self.disk / "passwd").write_text("".join(f"{':'.join(user)}\n" for user in users))
         Path("/tmp/ray").mkdir(exist_ok=True)
         options = {
             "UsePAM": "no",
@@ -89,13 +95,12 @@ class Host:
             "PermitRootLogin": "yes",
             "MaxStartups": "100",
             "AuthorizedKeysFile": self.lab.folder / "key.pub",
-            # Whoever logs in is root, and has a home of their own on each host.
-            "SetEnv": f"HOME={self.disk / 'home'}",
         }
         sshd = [SSHD, "-D", "-e", "-f", "/dev/null", "-h", str(self.lab.folder / "hostkey")]
         sshd += [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
         script = (
             f"hostname h{self.number} && mount --bind {self.disk}/ray /tmp/ray"
+            f" && mount --bind {self.disk}/passwd /etc/passwd"
             f" && mount -t tmpfs -o size=1g tmpfs /dev/shm && exec {shlex.join(sshd)}"
         )
         # They die with the tests, whatever ends those.
