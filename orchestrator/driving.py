@@ -19,7 +19,7 @@ from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
 from orchestrator.place import Place
 from orchestrator.provenance import installed_versions
-from orchestrator.request import ReadyRequest, Request, find_data_again
+from orchestrator.request import ReadyRequest, Request, find_shards
 from orchestrator.results.report import Report
 from orchestrator.secrets import take_secrets, write_secrets
 from orchestrator.spec import RunSpec
@@ -144,7 +144,7 @@ def _drive_queued(
         storage=storage,
         restart=submission.restart,
     )
-    ready = find_data_again(request, observer=Audience(observer, Broadcast(folder)))
+    ready = find_shards(request, of=folder, observer=Audience(observer, Broadcast(folder)))
     # Ray tells each job where its cluster is.
     address = os.environ.get("RAY_ADDRESS", "auto")
     joined = JoinedRay(address, storage=storage, run_id=spec.run_id, files=[request.job.path])

@@ -20,7 +20,6 @@ from orchestrator.driver_lock import is_driven
 from orchestrator.errors import DataUnavailableError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
-from orchestrator.results.report import Report
 from orchestrator.secrets import check_secrets
 from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
@@ -262,62 +261,16 @@ def prepare_resumption(
         storage=storage,
         address=address,
     )
-    return request if address is not None else find_data_again(request, observer=observer)
+    return request if address is not None else find_shards(request, of=run, observer=observer)
 
 
-def find_data_again(request: Request, *, observer: Observer) -> ReadyRequest:
-    """Find the data of a run that was asked for before: the shards it began with, if it has begun.
+def find_shards(request: Request, *, of: RunFolder, observer: Observer) -> ReadyRequest:
+    """Find the shards that a run began with; if they are gone, the data that they were made of.
 
     Raises:
         UsageError: There is no such dataset, or it can't be trained on as asked.
         UnavailableError: It can't be had.
     """
-    return _find_shards(request, of=request.storage.run(request.spec.run_id), observer=observer)
-
-
-def prepare_reproduction(
-    run: RunFolder, *, storage: Storage, address: str | None, observer: Observer
-) -> Request:
-    """Ask for what a run was asked for, as a new run on what it really ran on.
-
-    Args:
-        run: A run that has succeeded.
-        storage: Where it is, and where the new one will be.
-        address: Address of a Ray cluster that is up; a Ray of its own if none is given.
-        observer: Told what happens.
-
-    Returns:
-        A ReadyRequest, if the run is to have a Ray of its own; as in `prepare_request`.
-
-    Raises:
-        UsageError: The run has not succeeded, or its job is gone.
-        UnavailableError: The data can't be had.
-    """
-    if EventLog(path=run.events).state() is not RunState.SUCCEEDED:
-        raise UsageError(
-            f"Run {run.run_id} has not succeeded: there is nothing that could come out again.",
-            hint=f"`launch-job status {run.run_id}` shows how far it is.",
-        )
-    report = Report.read(run)
-    before = RunSpec.from_dict(read_json(run.spec).get("spec", {}), where=str(run.spec))
-    check_secrets(before.secrets)
-    spec = dataclasses.replace(
-        before,
-        run_id=new_run_id(before.job, datetime.now(UTC)),
-        # Sums over other numbers of workers, or by other devices, are rounded otherwise.
-        workers=report.workers,
-        min_workers=None,
-        device="gpu" if report.device == "gpu" else "cpu",
-        name=None,
-        tags=(*before.tags, f"reproduces {run.run_id}"),
-    )
-    job = load_catalog().jobs.get(spec.job)
-    request = Request(spec=spec, job=job, storage=storage, address=address)
-    return request if address is not None else _find_shards(request, of=run, observer=observer)
-
-
-def _find_shards(request: Request, *, of: RunFolder, observer: Observer) -> ReadyRequest:
-    """Find the shards that a run began with; if they are gone, the data that they were made of."""
     mark = read_json(of.spec).get("dataset_fingerprint")
     if mark is not None:
         name = dataset_name(request.spec.dataset)

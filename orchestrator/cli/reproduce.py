@@ -56,7 +56,7 @@ def reproduce(
     different, with the first thing that differs (exit code 1).
     """
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.request import prepare_reproduction
+    from orchestrator.reproduction import prepare_reproduction
 
     if detach:
         raise UsageError("A verdict takes the end of the run.", hint="Leave --detach away.")
