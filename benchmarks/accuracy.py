@@ -2,8 +2,8 @@
 
 launch-job runs `lstm-mnist` on two workers, on an empty storage: it prepares the dataset, starts
 Ray, trains, evaluates, saves and records. The peer is a Keras script in one process (`fit` on
-arrays, `evaluate`), imports included. Both train for the same number of epochs, after which both
-are that good; a run that isn't ends the benchmark.
+arrays, `evaluate`), imports included, as users write it and at its best. All train for the same
+number of epochs, after which all are that good; a run that isn't ends the benchmark.
 """
 
 from __future__ import annotations
@@ -15,14 +15,21 @@ from collections.abc import Callable
 from harness import Comparison, Question, at_most, options, report, take_turns
 from harness.trainers import Told, ours, peer
 
-OURS, KERAS = "launch-job, 2 workers", "Keras script"
+OURS = "launch-job, 2 workers"
+KERAS, BEST = "Keras script", "Keras script at its best"
 WANTED = 0.985
+#: Gets there in fewer epochs than Adam's own.
+RATE = ("--learning-rate", "0.003")
+FASTEST = ("--steps-per-execution", "16", "--compiled")
 
 QUESTION = Question(
     name="accuracy",
     title="How long from the command to 98.5%?",
     unit="seconds",
-    comparisons=(Comparison(ours=OURS, peer=KERAS, target=at_most(0.8)),),
+    comparisons=(
+        Comparison(ours=OURS, peer=KERAS, target=at_most(0.8)),
+        Comparison(ours=OURS, peer=BEST),
+    ),
     method=__doc__,
 )
 
@@ -33,8 +40,9 @@ def main() -> int:
     arguments = parser.parse_args()
     epochs = arguments.epochs
     contestants = {
-        OURS: timed(ours("lstm-mnist", workers=2, epochs=epochs)),
-        KERAS: timed(peer("keras_fit.py", epochs=epochs)),
+        OURS: timed(ours("lstm-mnist", *RATE, workers=2, epochs=epochs)),
+        KERAS: timed(peer("keras_fit.py", *RATE, epochs=epochs)),
+        BEST: timed(peer("keras_fit.py", *RATE, *FASTEST, epochs=epochs)),
     }
     return report(QUESTION, take_turns(contestants, arguments.rounds, warm_up=False))
 

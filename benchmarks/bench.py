@@ -21,18 +21,20 @@ HERE = Path(__file__).parent
 #: Questions in the order of the page. The short form asks the first ones.
 SHORT = (
     "training",
-    "training_cnn",
     "start",
     "evaluation",
-    "small_steps",
     "input_pipeline",
     "cli_start",
     "listing",
 )
 LONG = (
+    "training_cnn",
+    "small_steps",
     "accuracy",
     "recovery",
     "submission",
+    "schedules",
+    "lateness",
     "checkpoints",
     "preparing",
     "reading",

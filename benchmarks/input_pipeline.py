@@ -39,6 +39,7 @@ sys.path.insert(0, str(ROOT))  # so that it also runs where launch-job isn't ins
 from orchestrator.catalog import load_catalog
 from orchestrator.cluster.token import ensure_token
 from orchestrator.data.batches import StepReader
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.prepare import PreparedDataset, prepare
 from orchestrator.data.source import Source, SourceContext
@@ -183,7 +184,7 @@ def launch_job(prepared: PreparedDataset, epochs: int) -> tuple[tf.data.Dataset,
         epochs=epochs,
     )
     reader = StepReader(
-        folder=prepared.folder, manifest=prepared.manifest, plan=plan, worker=0, seed=0
+        shards=StoredShards(prepared.folder, prepared.manifest), plan=plan, worker=0, seed=0
     )
     calls = CallPlan(plan=plan, worker=0)
     return call_dataset(reader, calls), calls.total

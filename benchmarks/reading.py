@@ -22,6 +22,7 @@ sys.path.insert(0, str(PEERS))
 from write_rows import with_launch_job
 
 from orchestrator.data.batches import StepReader
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import MANIFEST_FILE, Manifest
 from orchestrator.data.plan import TrainingPlan
 
@@ -65,7 +66,7 @@ def reader(folder: Path) -> StepReader:
         batch_size=128,
         epochs=1 + -(-GATHERED // (manifest.rows("train") // 2)),
     )
-    return StepReader(folder=folder, manifest=manifest, plan=plan, worker=0, seed=0)
+    return StepReader(shards=StoredShards(folder, manifest), plan=plan, worker=0, seed=0)
 
 
 def rows_per_s(reader: StepReader) -> float:

@@ -1,22 +1,15 @@
-"""Schedules: a pass of the loop against the bare cron library, `schedule ls`, and lateness.
+"""Schedules: a pass of the loop against cronsim alone, and `schedule ls`, with 10,000 of them.
 
 All schedules are due at once. A pass computes the tick that follows, decides what becomes of the
-one that is due, and makes its record on the storage; starting the processes of runs is left out.
-The peer computes the following tick of each line from the line and a time, as cronsim's own users
-do. Target: 2 times the peer's time or less. For information, cronsim with an iterator at hand for
-each line, which is how the loop uses it.
-
-`schedule ls` of ten times as many schedules: 11 times the time or less.
-
-How late ticks fire is measured with the loop as a process, and shown for information.
+one that is due, and makes the record on the storage, on disk; what starts the processes of runs is
+left out. The peer computes the tick that follows from each cron line and a time; for information,
+also with an iterator at hand for each line. `schedule ls` of all against one of a tenth of them,
+as whole processes: ten times as many shall take no more than eleven times as long.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,16 +19,42 @@ from itertools import count
 from pathlib import Path
 
 from cronsim import CronSim
-from measure import LAUNCH_JOB, ROOT, Target, report, show, take_turns
+from harness import (
+    LAUNCH_JOB,
+    ROOT,
+    Comparison,
+    Question,
+    at_most,
+    options,
+    report,
+    seconds,
+    take_turns,
+)
+
+sys.path.insert(0, str(ROOT))  # so that it also runs where launch-job isn't installed
 
 from orchestrator.schedule.definition import Schedule
+from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.storage import Storage
 
-PASS, BARE, READY = "pass of the loop", "cronsim, from line and time", "cronsim, iterators at hand"
-FEW, MANY = "ls of a tenth", "ls of all"
+SCHEDULES = 10_000
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+PASS, BARE, READY = "pass of the loop", "cronsim, from line and time", "cronsim, iterators at hand"
+WHOLE, TENTH = "schedule ls", "schedule ls of a tenth"
+
+QUESTION = Question(
+    name="schedules",
+    title="What do 10,000 schedules cost that are due at once?",
+    unit="seconds",
+    comparisons=(
+        Comparison(ours=PASS, peer=BARE, target=at_most(2)),
+        Comparison(ours=PASS, peer=READY),
+        Comparison(ours=WHOLE, peer=TENTH, target=at_most(11)),
+    ),
+    method=__doc__,
+)
 
 
 class NoKeepers:
@@ -50,102 +69,49 @@ class NoKeepers:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--schedules", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--ticks", type=int, default=300, help="ticks whose lateness is measured")
-    options = parser.parse_args()
-    lines = [f"{i % 60} {i // 60 % 24} * * *" for i in range(options.schedules)]
+    rounds = options(__doc__, rounds=7, short=3).parse_args().rounds
+    lines = [f"{number % 60} {number // 60 % 24} * * *" for number in range(SCHEDULES)]
     with tempfile.TemporaryDirectory() as folder:
-        whole, tenth = (Storage(path=Path(folder) / name) for name in ("whole", "tenth"))
+        names = ("passes", "whole", "tenth")
+        passes, whole, tenth = (Storage(path=Path(folder) / name) for name in names)
+        fill(passes, lines)
         fill(whole, lines)
         fill(tenth, lines[::10])
-        status = compare_lists(tenth, whole, options.rounds)
-        status |= compare_passes(whole, lines, options.rounds)
-        show_lateness(Storage(path=Path(folder) / "late"), options.ticks)
-    return status
-
-
-def compare_passes(storage: Storage, lines: list[str], rounds: int) -> int:
-    loop = Loop(Shelf(storage=storage), NoKeepers(), lambda event, **details: None)
-    loop.refresh()
-    days = count(1)
-    iterators = [CronSim(line, SINCE) for line in lines]
-
-    def pass_() -> float:
-        now = SINCE + timedelta(days=next(days))
-        return seconds(lambda: loop.turn(now))
-
-    contestants = {
-        PASS: pass_,
-        BARE: lambda: seconds(lambda: [next(CronSim(line, SINCE)) for line in lines]),
-        READY: lambda: seconds(lambda: [next(iterator) for iterator in iterators]),
-    }
-    pass_()  # The first records of a folder cost more.
-    targets = {(PASS, BARE): Target(bound=2, at_least=False), (PASS, READY): None}
-    return report(
-        "schedules_pass", f"seconds, {len(lines):,} due", take_turns(contestants, rounds), targets
-    )
-
-
-def compare_lists(tenth: Storage, whole: Storage, rounds: int) -> int:
-    def ls(storage: Storage) -> float:
-        command = [LAUNCH_JOB, "schedule", "ls", "-o", "json", "--storage", storage.path]
-        return seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
-
-    values = take_turns({FEW: lambda: ls(tenth), MANY: lambda: ls(whole)}, rounds)
-    return report(
-        "schedules_ls", "seconds", values, {(MANY, FEW): Target(bound=11, at_least=False)}
-    )
-
-
-def show_lateness(storage: Storage, ticks: int) -> None:
-    """Have a loop fire ten schedules of every second, and show how late it was."""
-    for number in range(10):
-        add = ["schedule", "add", f"s{number}", "lstm-mnist", "--every", "1s", "--retries", "0"]
-        # A run that can't begin, so that the loop is measured and not this machine's training.
-        wrong = ["--dataset", "gone.csv", "--overlap", "skip", "--storage", storage.path]
-        subprocess.run([LAUNCH_JOB, *add, *wrong], check=True, capture_output=True)
-    command = [LAUNCH_JOB, "schedule", "start", "--storage", storage.path]
-    late: list[float] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            event = json.loads(line)
-            if event["event"] == "tick" and event["outcome"] != "missed":
-                late.append(event["late_s"])
-            if len(late) == ticks:
-                process.terminate()
-    cuts = statistics.quantiles(late, n=100)
-    show(
-        f"seconds from a tick to its record, {len(late)} ticks of 10 schedules of every second",
-        ("", "p50", "p90", "p99", "max"),
-        [("late", *(f"{value:.3f}" for value in (cuts[49], cuts[89], cuts[98], max(late))))],
-    )
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long some work took."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+        loop = Loop(Shelf(storage=passes), NoKeepers(), lambda event, **details: None)
+        loop.refresh()
+        days = count(1)
+        iterators = [CronSim(line, SINCE) for line in lines]
+        contestants = {
+            PASS: lambda: timed(lambda: loop.turn(SINCE + timedelta(days=next(days)))),
+            BARE: lambda: timed(lambda: [next(CronSim(line, SINCE)) for line in lines]),
+            READY: lambda: timed(lambda: [next(iterator) for iterator in iterators]),
+            WHOLE: lambda: seconds(ls(whole)),
+            TENTH: lambda: seconds(ls(tenth)),
+        }
+        return report(QUESTION, take_turns(contestants, rounds))
 
 
 def fill(storage: Storage, lines: list[str]) -> None:
     """Write schedules, one for each line, without bringing each to disk."""
-    print(f"writing {len(lines):,} schedules", file=sys.stderr)
     for number, line in enumerate(lines):
+        name = f"s{number:05d}"
         schedule = Schedule(
-            name=f"s{number:05d}",
-            key=f"s{number:05d}",
-            job="lstm-mnist",
-            cron=line,
-            folder=str(ROOT),
-            since=SINCE,
+            name=name, key=name, job="lstm-mnist", cron=line, folder=str(ROOT), since=SINCE
         )
-        folder = storage.schedule(schedule.name)
-        folder.path.mkdir(parents=True)
-        folder.definition.write_text(json.dumps(schedule.to_dict()))
+        path = SchedulesFolder.of(storage).schedule(name).definition
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(schedule.to_dict()))
+
+
+def ls(storage: Storage) -> list[str | Path]:
+    return [LAUNCH_JOB, "schedule", "ls", "-o", "json", "--storage", storage.path]
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return how many seconds some work took."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

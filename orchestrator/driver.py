@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,8 +14,7 @@ from orchestrator.catalog.definition import Job
 from orchestrator.conclusion import describe_error, write_report
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
-from orchestrator.data.portion import Portion
-from orchestrator.data.prepare import PreparedDataset, prepare
+from orchestrator.data.prepare import PreparedDataset
 from orchestrator.data.source import Source
 from orchestrator.errors import RunFailedError, StoppedError, UsageError
 from orchestrator.events import EventLog
@@ -23,14 +22,15 @@ from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
 from orchestrator.place import Place
 from orchestrator.predictions import Predictions
+from orchestrator.preparation import Preparation
 from orchestrator.provenance import Provenance
 from orchestrator.results.report import Report, score_fields
-from orchestrator.spec import RunSpec, dataset_name
+from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage import AttemptFolder, RunFolder, Storage
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
-from orchestrator.timeline import Phase, at, phase, take_noted
+from orchestrator.timeline import Phase, at, take_noted
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
 from orchestrator.training.monitor import Update
@@ -146,8 +146,13 @@ class Driver:
 
     def _prepare(self) -> PreparedDataset:
         self._enter(RunState.PREPARING)
-        with phase("data"):
-            prepared = self._shards()
+        prepared = Preparation(
+            spec=self.spec,
+            data=self.data,
+            storage=self.storage,
+            place=self.place,
+            observer=self.observer,
+        ).run()
         mark = prepared.manifest.fingerprint
         if self._request.setdefault("dataset_fingerprint", mark) != mark:
             raise UsageError(
@@ -162,32 +167,7 @@ class Driver:
         write_json(self.folder.spec, self._request)
         return prepared
 
-    def _shards(self) -> PreparedDataset:
-        if isinstance(self.data, PreparedDataset):
-            return self.data
-        return prepare(
-            dataset_name(self.spec.dataset),
-            self.data,
-            streams=self.spec.streams,
-            storage=self.storage,
-            progress=lambda split, done, total: self.observer.progress(
-                f"Sharding {self.spec.dataset} ({split})", done, total
-            ),
-            each=self._each,
-        )
-
-    def _each(
-        self,
-        function: Callable[[Portion], None],
-        portions: Sequence[Portion],
-        tell: Callable[[], None],
-    ) -> None:
-        """Have Ray tasks do what is too much for this process alone."""
-        self.place.start()
-        self.place.each(function, portions, tell)
-
     def _train(self, prepared: PreparedDataset) -> list[WorkerResult]:
-        self.place.start()
         if self.place.dashboard:
             self.observer.dashboard(self.place.dashboard)
         device = self._choose_device()
@@ -236,6 +216,7 @@ class Driver:
             spec=self.spec,
             job=self.job.declaration,
             dataset=prepared.folder,
+            objects=prepared.objects,
             attempt=attempt,
             device=device,
             threads=self.place.threads(workers),
@@ -309,11 +290,11 @@ class Driver:
     def _log_phases(self, phases: Iterable[Phase]) -> None:
         """Write phases down, each once: a worker of a later attempt inherits the same ones again.
 
-        What was over before the run began is none of its own, such as the import of a fork server
-        that was there.
+        What began before the run is none of its own, such as the import of a fork server that was
+        there.
         """
         for one in phases:
-            if one not in self._phases and one.ended_s > self.began_s:
+            if one not in self._phases and one.began_s >= self.began_s:
                 self._phases.add(one)
                 self._log.append("phase", at=at(one.ended_s), **one.to_details())
 

@@ -1,5 +1,8 @@
 """Whether a run's driver lives: it holds a lock that the kernel frees when it dies.
 
+Of a run in an object storage, the lock tells drivers on this machine apart, and a claim those on
+several; and whoever holds it publishes the run.
+
 The lock is advisory (`flock`), on a file in the run's folder. It needs no heartbeat and no clock: a
 driver that was killed has let go of it at once, and one that was only stopped still holds it. On a
 network's file system it reaches as far as that file system's locks do.
@@ -16,7 +19,9 @@ from pathlib import Path
 from types import TracebackType
 
 from orchestrator.atomic import storage_errors
+from orchestrator.claim import is_claimed
 from orchestrator.errors import UsageError
+from orchestrator.publisher import Publisher
 from orchestrator.storage import RunFolder
 
 #: Someone who only looks holds the lock for microseconds; a driver tries again that often.
@@ -36,13 +41,14 @@ class DriverLock:
     def __init__(self, run: RunFolder) -> None:
         self._run = run
         self._handle: int | None = None
+        self._publisher: Publisher | None = None
 
     def __enter__(self) -> DriverLock:
         """Take the lock.
 
         Raises:
             UsageError: Another driver holds it.
-            UnavailableError: The storage can't be written.
+            UnavailableError: The storage can't be used.
         """
         path = self._run.driver_lock
         handle = hold(path)
@@ -55,6 +61,12 @@ class DriverLock:
         os.ftruncate(handle, 0)
         holder = {"host": socket.gethostname(), "pid": os.getpid()}
         os.pwrite(handle, json.dumps(holder).encode(), 0)
+        if (mirror := self._run.mirror) is not None:
+            try:
+                self._publisher = Publisher(mirror).__enter__()
+            except BaseException:
+                self._let_go()
+                raise
         return self
 
     def __exit__(
@@ -63,14 +75,38 @@ class DriverLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        try:
+            if self._publisher is not None:
+                self._publisher.__exit__(kind, error, trace)
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
 
 def is_driven(run: RunFolder) -> bool:
-    """Return whether a driver of the run lives."""
-    return is_held(run.driver_lock)
+    """Return whether a driver of the run lives.
+
+    Raises:
+        UnavailableError: The storage can't be reached.
+    """
+    return is_held(run.driver_lock) or (run.mirror is not None and is_claimed(run.mirror))
+
+
+def publish_rest(run: RunFolder) -> None:
+    """Publish what a driver on this machine was kept from publishing, unless the run goes on.
+
+    Raises:
+        UnavailableError: The storage can't be used.
+    """
+    if run.mirror is None or run.mirror.home() is None or run.mirror.is_pushed():
+        return
+    if not is_driven(run) and run.mirror.is_home():
+        with DriverLock(run):
+            pass  # Whoever holds it publishes it.
 
 
 def await_end(run: RunFolder) -> None:

@@ -27,6 +27,9 @@ from orchestrator.training.monitor import Update
 #: How often the run's folder is looked at.
 _LOOK_S = 0.2
 
+#: How often it is, if it has to be brought here first.
+_PULL_S = 1.0
+
 #: How often somebody is asked about a run that nobody seems to drive.
 _ASK_S = 2.0
 
@@ -90,17 +93,19 @@ class Follower:
             if self._told_of_end(event):
                 return Report.read(self.run)
         while True:
+            self.run.pull()
             for event in tail.read():
                 if self._told_of_end(event):
                     return Report.read(self.run)
             self._tell_live()
             lost = self._look_after_driver()
             if lost is not None:
+                self.run.pull()
                 for event in tail.read():  # Its last word may have come meanwhile.
                     if self._told_of_end(event):
                         return Report.read(self.run)
                 raise lost
-            self.pause(_LOOK_S)
+            self.pause(_LOOK_S if self.run.objects is None else _PULL_S)
 
     def _told_of_end(self, event: Event) -> bool:
         """Pass an event on; return whether the run has succeeded with it.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.driving import drive, driving
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pandas import DataFrame
 
-    from orchestrator.cluster.embedded import EmbeddedRay
+    from orchestrator.place import Place
     from orchestrator.results.report import Report
 
 
@@ -82,8 +83,8 @@ def launch(
         name: A name for the run, shown in lists.
         tags: Labels that are kept with its results.
         secrets: Names of environment variables that only the run's processes are to know.
-        storage: Folder for runs, datasets and results; LAUNCH_JOB_STORAGE or `./runs-store` if
-            none is given.
+        storage: Folder, or s3:// address, for runs, datasets and results; LAUNCH_JOB_STORAGE or
+            `./runs-store` if none is given.
         data_dir: Folder of the dataset's files; LAUNCH_JOB_DATA_DIR if none is given.
         address: Address of a Ray cluster that is up (`orchestrator.cluster.address` says of which
             kinds there are). If none is given: the project's own cluster, if it was brought up from
@@ -168,7 +169,7 @@ def run_request(
         # Another driver may have brought it to its end since the request was made.
         check_unfinished(folder)
         spec = _share_cores(request.spec, observer)
-        with _own_ray(request, folder) as place:
+        with _place(spec, folder, observer) as place:
             ready = dataclasses.replace(request, spec=spec)
             return drive(ready, place, interrupts, observer, began_s=began_s)
 
@@ -184,7 +185,16 @@ def _share_cores(spec: RunSpec, observer: Observer) -> RunSpec:
     return dataclasses.replace(spec, notes=(*spec.notes, note))
 
 
-def _own_ray(request: Request, folder: RunFolder) -> EmbeddedRay:
+@contextlib.contextmanager
+def _place(spec: RunSpec, folder: RunFolder, observer: Observer) -> Iterator[Place]:
+    """Join the warm cluster of this machine, or start a Ray of the run's own."""
     from orchestrator.cluster.embedded import EmbeddedRay
+    from orchestrator.cluster.warm_ray import warm_place
 
-    return EmbeddedRay(workers=request.spec.least_workers, logs=folder.logs)
+    workers, logs = spec.least_workers, folder.logs
+    with warm_place(workers=workers, run_id=spec.run_id, logs=logs, tell=observer.note) as warm:
+        if warm is not None:
+            yield warm
+            return
+        with EmbeddedRay(workers=workers, logs=logs) as own:
+            yield own

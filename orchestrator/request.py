@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.atomic import read_json
+from orchestrator.caches import cache_dir
 from orchestrator.catalog import Catalog, Job, load_catalog
 from orchestrator.data.files.detect import memory_source
 from orchestrator.data.plan import TrainingPlan
@@ -21,7 +22,7 @@ from orchestrator.events import EventLog
 from orchestrator.observer import Observer
 from orchestrator.results.report import Report
 from orchestrator.secrets import check_secrets
-from orchestrator.sources import SourceRequest, cache_dir
+from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
 from orchestrator.storage import RunFolder, Storage

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.caches import cache_dir
 from orchestrator.catalog import Catalog
 from orchestrator.data.files.detect import file_source, is_file
 from orchestrator.data.files.file import DataFile
@@ -64,9 +64,3 @@ class SourceRequest:
                 f"--label {self.label} is for a dataset in a file; {entry.name} knows its own."
             )
         return entry.load(context)
-
-
-def cache_dir() -> Path:
-    """Return the user's folder for downloads."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "launch-job"

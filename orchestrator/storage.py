@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.atomic import storage_errors
+from orchestrator.caches import working_folder
 from orchestrator.errors import UsageError
+from orchestrator.mirror import Mirror, RunMirrors
+from orchestrator.objects import SCHEME, Objects
 
 #: Where runs are stored if neither --storage nor LAUNCH_JOB_STORAGE says so.
 DEFAULT_STORAGE = "runs-store"
@@ -96,6 +100,28 @@ class RunFolder:
 
     #: The run's own folder.
     path: Path
+    #: What it is published as, if the storage is one of objects.
+    objects: Objects | None = None
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """The folder and what it is published as."""
+        return None if self.objects is None else Mirror(folder=self.path, objects=self.objects)
+
+    def pull(self) -> None:
+        """Bring here what people look at, of a run that is driven on another machine.
+
+        Raises:
+            UnavailableError: The storage can't be reached.
+        """
+        if self.mirror is not None:
+            self.mirror.pull(lambda name: not name.startswith("checkpoints/"))
+
+    def shown(self, path: Path) -> str:
+        """Return a path in the folder as people find it: the address where it is published."""
+        if self.objects is None:
+            return str(path)
+        return "/".join([self.objects.address, *path.relative_to(self.path).parts])
 
     @property
     def run_id(self) -> str:
@@ -229,57 +255,32 @@ class RunFolder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleFolder:
-    """Every path of one schedule."""
-
-    #: The schedule's own folder.
-    path: Path
-
-    @property
-    def definition(self) -> Path:
-        """What runs, and when."""
-        return self.path / "schedule.json"
-
-    def end(self, run_id: str) -> str:
-        """Return the file that tells how a tick ended; it is there when it has.
-
-        A text: a loop with thousands of schedules asks for thousands at once.
-        """
-        return f"{self.path}/ends/{run_id}.json"
-
-    def attempts(self, run_id: str) -> Path:
-        """Return the file that counts how often a tick's run was started or taken up.
-
-        Whoever looks after the run holds it locked as long as it lives.
-        """
-        return self.path / "attempts" / f"{run_id}.json"
-
-    def log(self, run_id: str) -> Path:
-        """Return the file of what a tick's run said to the terminal that it doesn't have."""
-        return self.path / "logs" / f"{run_id}.log"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Storage:
     """The folder that outlives every run and every cluster."""
 
-    #: Absolute path.
+    #: Absolute path; of a storage of objects, the folder in which this machine works.
     path: Path
+    #: Where it is, if it is one of objects: runs and datasets are published there.
+    objects: Objects | None = None
 
     @classmethod
     def at(cls, uri: str) -> Storage:
-        """Return the storage at a path or a `file://` address.
+        """Return the storage at a path, or at an `s3://` or `file://` address.
 
         Raises:
-            UsageError: It is an address of another kind, or empty.
+            UsageError: It is an address of another kind, holds more than a place, or is empty.
         """
         if not uri.strip():
             raise UsageError("The storage has an empty name.", hint="Name a folder.")
         scheme, separator, rest = uri.partition("://")
+        if uri.startswith(SCHEME):
+            objects = Objects.at(uri)
+            return cls(path=working_folder(objects), objects=objects)
         if separator and scheme != "file":
             raise UsageError(
                 f"Storage {uri!r} is not supported.",
-                hint="Name a folder that every node of the cluster can write.",
+                hint="Name a folder that every node of the cluster can write, or an address such "
+                "as s3://bucket/path.",
             )
         return cls(path=Path(rest if separator else uri).expanduser().absolute())
 
@@ -292,6 +293,9 @@ class Storage:
         """
         return cls.at(uri or os.environ.get("LAUNCH_JOB_STORAGE") or DEFAULT_STORAGE)
 
+    def __str__(self) -> str:
+        return str(self.path) if self.objects is None else self.objects.address
+
     @property
     def runs(self) -> Path:
         """Folder of runs."""
@@ -302,6 +306,10 @@ class Storage:
         """Folder of the results tables."""
         return self.path / "results"
 
+    def published_table(self, name: str) -> Objects | None:
+        """Return where a results table lies, if this is a storage of objects."""
+        return None if self.objects is None else self.objects.within("results", name)
+
     @property
     def datasets(self) -> Path:
         """Folder of prepared datasets."""
@@ -311,36 +319,17 @@ class Storage:
         """Return the folder of a prepared dataset."""
         return self.datasets / check_name(name, what="dataset") / fingerprint[:16]
 
-    @property
-    def schedules(self) -> Path:
-        """Folder of schedules."""
-        return self.path / "schedules"
-
-    @property
-    def schedules_mark(self) -> Path:
-        """File that changes whenever a schedule does."""
-        return self.schedules / ".changed"
-
-    def schedule_log(self, number: int) -> Path:
-        """Return the file of a record of what became of ticks."""
-        return self.schedules / ".log" / f"{number:010d}.json"
-
-    @property
-    def schedule_log_note(self) -> Path:
-        """File that tells where the last record of each schedule is."""
-        return self.schedules / ".log" / ".last.json"
-
-    def schedule(self, name: str) -> ScheduleFolder:
-        """Return the folder of a schedule, which may not exist."""
-        return ScheduleFolder(path=self.schedules / check_name(name, what="schedule"))
-
-    def loop_health(self, host: str) -> Path:
-        """Return the file in which the loop of a host says how it is."""
-        return self.schedules / ".loops" / f"{host}.json"
+    def published_dataset(self, name: str, fingerprint: str) -> Objects | None:
+        """Return where a prepared dataset is published, if this is a storage of objects."""
+        if self.objects is None:
+            return None
+        return self.objects.within("datasets", check_name(name, what="dataset"), fingerprint[:16])
 
     def run(self, run_id: str) -> RunFolder:
         """Return the folder of a run, which may not exist yet."""
-        return RunFolder(path=self.runs / check_name(run_id, what="run"))
+        path = self.runs / check_name(run_id, what="run")
+        objects = None if self.objects is None else self.objects.within("runs", run_id)
+        return RunFolder(path=path, objects=objects)
 
     def run_ids(self) -> list[str]:
         """Return the identifiers of all runs, oldest first."""
@@ -354,22 +343,39 @@ class Storage:
         Args:
             part: The beginning or the end of the identifiers.
         """
-        names = [p.name for p in self.runs.iterdir()] if self.runs.is_dir() else []
+        mirrors = self._mirrors
+        if mirrors is not None:
+            names = mirrors.names()
+        else:
+            names = {p.name for p in self.runs.iterdir()} if self.runs.is_dir() else set()
         # A hidden one is being removed.
         shown = (name for name in names if not name.startswith("."))
-        wanted = (name for name in shown if name.startswith(part) or name.endswith(part))
-        return (n for n in sorted(wanted, reverse=True) if (self.runs / n / "spec.json").is_file())
+        wanted = sorted((n for n in shown if n.startswith(part) or n.endswith(part)), reverse=True)
+        found = wanted if mirrors is None else mirrors.glanced_at(wanted)
+        return (name for name in found if (self.runs / name / "spec.json").is_file())
+
+    @property
+    def _mirrors(self) -> RunMirrors | None:
+        if self.objects is None:
+            return None
+        return RunMirrors(folder=self.runs, objects=self.objects.within("runs"))
 
     def find_run(self, text: str) -> RunFolder:
-        """Return the one existing run that `text` names.
+        """Return the one existing run that `text` names, with what people look at.
 
         Args:
             text: A run's identifier, the beginning or the end of one, or `latest`.
 
         Raises:
             UsageError: No run matches, or several do.
+            UnavailableError: The storage can't be reached.
         """
-        if _SAFE_NAME.fullmatch(text) and self.run(text).spec.is_file():
+        found = self._named_run(text)
+        found.pull()
+        return found
+
+    def _named_run(self, text: str) -> RunFolder:
+        if self.objects is None and _SAFE_NAME.fullmatch(text) and self.run(text).spec.is_file():
             return self.run(text)
         if text == "latest" and (last := next(self.newest_run_ids(), None)) is not None:
             return self.run(last)
@@ -378,7 +384,7 @@ class Storage:
             return self.run(found[0])
         if not found:
             raise UsageError(
-                f"There is no run {text!r} in {self.path}.", hint="`launch-job ls` lists them."
+                f"There is no run {text!r} in {self}.", hint="`launch-job ls` lists them."
             )
         raise UsageError(
             f"{text!r} names {len(found)} runs: {', '.join(found[:5])}"
@@ -402,3 +408,6 @@ class Storage:
             handle, probe = tempfile.mkstemp(dir=self.runs, prefix=".probe.")
             os.close(handle)
             os.unlink(probe)
+        if self.objects is not None:
+            self.objects.write(name := f".probe-{secrets.token_hex(8)}", b"")
+            self.objects.remove(name)

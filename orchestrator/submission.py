@@ -28,7 +28,7 @@ from orchestrator.cluster.installation import locked_environment
 from orchestrator.cluster.jobs import JobsApi
 from orchestrator.cluster.package import Package, list_package, size_text
 from orchestrator.driver_lock import DriverLock
-from orchestrator.errors import LaunchJobError
+from orchestrator.errors import LaunchJobError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.follow import AskVital, Follower, Vital, nobody_knows
 from orchestrator.observer import Observer
@@ -139,11 +139,17 @@ def submit(
         install: Whether the cluster is to install what the project's lock file names.
 
     Raises:
-        UsageError: There is no lock file, the project is too large to be sent, or the run is being
-            driven already.
+        UsageError: The storage is one of objects, there is no lock file, the project is too large
+            to be sent, or the run is being driven already.
         UnavailableError: The storage can't be written, or the cluster does not take the run.
     """
     assert request.address is not None
+    if request.storage.objects is not None:
+        raise UsageError(
+            f"A run on a cluster can't be kept in {request.storage}: all nodes have to see one "
+            "folder.",
+            hint="Name such a folder (--storage), or train on this machine (--address local).",
+        )
     request.storage.check_writable()
     jobs = JobsApi(find_dashboard(request.address), insecure=insecure)
     project = find_project(Path.cwd())

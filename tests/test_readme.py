@@ -13,10 +13,11 @@ from orchestrator.catalog import Job, load_entry
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+RESULTS = (ROOT / "docs" / "results.md").read_text()
 COMMANDS = sorted(
     {
-        line.split("#")[0].strip()
-        for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+        line.split("#")[0].split(" > ")[0].strip()
+        for block in re.findall(r"```sh\n(.*?)```", README + RESULTS, re.DOTALL)
         for line in block.splitlines()
         if line.startswith("launch-job ")
     }

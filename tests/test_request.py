@@ -9,8 +9,8 @@ from orchestrator.errors import UsageError
 from orchestrator.events import EventLog
 from orchestrator.launcher import run_request
 from orchestrator.observer import Observer
-from orchestrator.request import prepare_resumption
-from orchestrator.spec import RunSpec
+from orchestrator.request import prepare_request, prepare_resumption
+from orchestrator.spec import RunOptions, RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage import Storage
 
@@ -56,3 +56,19 @@ def test_run_that_another_resume_has_brought_to_its_end_is_not_taken_up(storage,
     enter(stopped, RunState.QUEUED, RunState.PREPARING, RunState.RUNNING, RunState.SUCCEEDED)
     with pytest.raises(UsageError, match="has succeeded"):
         run_request(request, Observer(), began_s=0.0)
+
+
+def test_run_that_has_begun_is_not_begun_again_under_its_identifier(storage, stopped):
+    with pytest.raises(UsageError, match="has begun already"):
+        prepare_request(
+            "cnn-mnist",
+            RunOptions(),
+            dataset="digits",
+            params={},
+            epochs=None,
+            batch_size=None,
+            storage=storage,
+            address=None,
+            observer=Observer(),
+            run_id=stopped.run_id,
+        )

@@ -105,7 +105,7 @@ def test_hostile_names_do_not_become_paths(storage, name):
 
 def test_addresses_of_other_kinds_are_refused():
     with pytest.raises(UsageError, match="not supported"):
-        Storage.at("s3://bucket/folder")
+        Storage.at("ftp://host/folder")
 
 
 def test_folder_without_a_request_is_no_run(storage):
@@ -164,3 +164,20 @@ def test_each_attempt_has_a_folder_that_none_before_it_writes_to(tmp_path):
     assert (first.number, second.number) == (1, 2)
     assert not second.result(0).exists()
     assert second.failures() == []
+
+
+def test_newest_runs_come_first_and_only_those_asked_for_are_looked_into(tmp_path, monkeypatch):
+    storage = Storage(path=tmp_path)
+    for run_id in ("20260101-a", "20260102-b", "20260103-c"):
+        write_json(storage.run(run_id).spec, {})
+    (storage.runs / "20260104-empty").mkdir()
+    write_json(storage.runs / ".20260105-d.removed" / "spec.json", {})
+    assert [*storage.newest_run_ids()] == ["20260103-c", "20260102-b", "20260101-a"]
+    assert storage.find_run("latest").run_id == "20260103-c"
+    looked = []
+    is_file = Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda path: looked.append(path) or is_file(path))
+    assert storage.find_run("-b").run_id == "20260102-b"
+    assert next(storage.newest_run_ids()) == "20260103-c"
+    # No such run, the one that ends so, one that is being made, and the newest.
+    assert len(looked) <= 4

@@ -86,12 +86,29 @@ def _draw_bars(axes: Any, figure: Mapping[str, Any]) -> None:
     names = list(dict.fromkeys(name for row in figure["rows"].values() for name, *_ in row))
     colours = dict(zip(names, _colours(len(names)), strict=True))
     for place, row in enumerate(figure["rows"].values()):
-        for name, begin, end in row:
-            axes.barh(place, end - begin, left=begin, color=colours[name], height=0.6)
+        lanes = _lanes(row)
+        height = 0.8 / len(lanes)
+        for number, lane in enumerate(lanes):
+            y = place + (number - (len(lanes) - 1) / 2) * height
+            for name, begin, end in lane:
+                axes.barh(y, end - begin, left=begin, color=colours[name], height=height)
     for name in names:
         axes.barh(0, 0, color=colours[name], label=name)
     axes.set_yticks(range(len(figure["rows"])), list(figure["rows"]))
     axes.invert_yaxis()
+
+
+def _lanes(row: Sequence[tuple[str, float, float]]) -> list[list[tuple[str, float, float]]]:
+    """Part spans into lanes in which none overlaps another."""
+    lanes: list[list[tuple[str, float, float]]] = []
+    for span in sorted(row, key=lambda span: span[1]):
+        # Of one process, a phase ends when the next one begins, to the rounding.
+        free = [lane for lane in lanes if lane[-1][2] <= span[1] + 0.001]
+        if free:
+            free[0].append(span)
+        else:
+            lanes.append([span])
+    return lanes
 
 
 def _colours(count: int) -> list[Any]:

@@ -15,7 +15,9 @@ from harness.processes import LAUNCH_JOB, PEERS, find_mnist, run_json
 Told = dict[str, Any]
 
 
-def ours(job: str, *, workers: int, epochs: int, batch_size: int = 128) -> Callable[[], Told]:
+def ours(
+    job: str, *more: str, workers: int, epochs: int, batch_size: int = 128
+) -> Callable[[], Told]:
     """Return a contestant: `launch-job JOB` on MNIST and a storage of its own."""
     data = find_mnist()
 
@@ -24,7 +26,7 @@ def ours(job: str, *, workers: int, epochs: int, batch_size: int = 128) -> Calla
             sizes = {"--workers": workers, "--epochs": epochs, "--batch-size": batch_size}
             folders = {"--data-dir": data, "--storage": storage}
             options = [str(part) for pair in {**sizes, **folders}.items() for part in pair]
-            return dict(run_json([LAUNCH_JOB, job, *options, "-o", "json"]))
+            return dict(run_json([LAUNCH_JOB, job, *more, *options, "-o", "json"]))
 
     return run
 

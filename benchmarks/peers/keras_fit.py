@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--model", choices=MODELS, default="lstm")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--steps-per-execution", type=int, default=1)
     parser.add_argument("--compiled", action="store_true", help="compile the step with XLA")
     parser.add_argument("--test-batch-size", type=int, default=BATCH_SIZE)
@@ -48,7 +49,7 @@ def main() -> None:
     x, y = load(arguments.data_dir, "train")
     model = MODELS[arguments.model]()
     model.compile(
-        optimizer=keras.optimizers.Adam(1e-3),
+        optimizer=keras.optimizers.Adam(arguments.learning_rate),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         steps_per_execution=arguments.steps_per_execution,

@@ -1,8 +1,8 @@
 """MLflow's store of runs, on SQLite: filled with runs, written to, and asked.
 
 It runs in an environment of its own (benchmarks/mlflow_peer.py) and reads runs as JSON lines, as
-`run_values` there writes them. Each figure is the least of what MLflow offers: one batch for all
-metrics, parameters and tags of a run, a client that is warm, and an index that fits the question.
+`run_values` there writes them. MLflow is used as it is fastest: one batch for all metrics,
+parameters and tags of a run, and a client that is warm.
 """
 
 from __future__ import annotations
@@ -96,6 +96,13 @@ def fill(folder: Path, source: Path) -> None:
     database.close()
 
 
+def analyze(folder: Path) -> None:
+    """Give SQLite statistics, as MLflow doesn't: with them it sorts runs by a metric far sooner."""
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        database.execute("ANALYZE")
+    database.close()
+
+
 def ask(folder: Path, job: str, rounds: int) -> None:
     """Print the seconds that each question took, round by round."""
     client = client_of(folder)
@@ -131,5 +138,7 @@ if __name__ == "__main__":
     what, folder, *rest = sys.argv[1:]
     if what == "ask":
         ask(Path(folder), rest[0], int(rest[1]))
+    elif what == "analyze":
+        analyze(Path(folder))
     else:
         {"write": write, "fill": fill}[what](Path(folder), Path(rest[0]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.catalog.discovery import find_project
+from orchestrator.cli import cluster_warm
 from orchestrator.cli.options import output_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import chatter, print_json
@@ -25,7 +26,7 @@ def cluster() -> None:
     """Bring a cluster of machines up and down, with Ray's own launcher, and look at it.
 
     What it consists of stands in a cluster.yaml, as Ray's launcher reads it; unless one is named,
-    the project's is taken.
+    the project's is taken. `start` and `stop` need none: they keep a Ray on this machine alone.
     """
 
 
@@ -159,3 +160,7 @@ def _print_nodes(nodes: list[NodeSummary], output: str) -> None:
         ],
         empty="No machine is up.",
     )
+
+
+cluster.add_command(cluster_warm.start)
+cluster.add_command(cluster_warm.stop)

@@ -82,12 +82,14 @@ def command(
 
 def print_comparison(found: Comparison) -> None:
     """Print a whole comparison; runs are A, B and so on."""
+    from rich.markup import escape
+
     for index, report in enumerate(found.reports):
         state = report.state.value
         named = f"  ({report.name})" if report.name else ""
+        told = escape(f"{named}  {report.job} on {report.dataset}")
         output().print(
-            f"[bold]{letter(index)}[/]  {report.run_id}  "
-            f"[{STATE_STYLES[state]}]{state}[/]{named}  {report.job} on {report.dataset}"
+            f"[bold]{letter(index)}[/]  {report.run_id}  [{STATE_STYLES[state]}]{state}[/]{told}"
         )
     letters = [letter(index) for index in range(len(found.reports))]
     _section("Differs")

@@ -132,11 +132,11 @@ def prepare(streams: int, storage: Storage, output: str, **named: Any) -> None:
     if output == "json":
         rows = {split: manifest.rows(split) for split in manifest.splits}
         values = {"fingerprint": manifest.fingerprint, "rows": rows, "cached": prepared.cached}
-        print_json({**values, "folder": str(prepared.folder)})
+        print_json({**values, "folder": prepared.where})
         return
     total = sum(manifest.rows(split) for split in manifest.splits)
     was = "were there already" if prepared.cached else f"written in {manifest.streams} streams"
-    click.echo(f"{total:,} rows {was}: {prepared.folder}")
+    click.echo(f"{total:,} rows {was}: {prepared.where}")
 
 
 @data.command(epilog="\b\nExamples:\n  launch-job data ls\n  launch-job data ls -o json")
@@ -154,7 +154,7 @@ def ls(storage: Storage, output: str) -> None:
         ("DATASET", "FINGERPRINT", "STATE", ">ROWS", ">STREAMS", ">SIZE", "PREPARED", "FROM"),
         [_prepared_row(prepared) for prepared in found],
         spare=("FROM", "STREAMS", "PREPARED"),
-        empty=f"Nothing is prepared in {storage.datasets} yet; runs do that by themselves.",
+        empty=f"Nothing is prepared in {storage} yet; runs do that by themselves.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import storage_option
+from orchestrator.cli.options import schedule_argument, storage_option
 from orchestrator.cli.run import check_run
 from orchestrator.cli.terminal import chatter
 from orchestrator.errors import UsageError
@@ -39,7 +39,7 @@ def _pod_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "\n  launch-job schedule export nightly --to kubernetes --image team/train:1 --claim runs"
     "\n  launch-job schedule export nightly --to airflow --directory dags"
 )
-@click.argument("name")
+@schedule_argument
 @click.option(
     "--to",
     "target",
@@ -68,10 +68,10 @@ def export(
     kubectl_image: str | None,
     storage: Storage,
 ) -> None:
-    """Write NAME as another scheduler takes it; what that one can't do is told.
+    """Write NAME as another scheduler takes it.
 
-    There it fires whether or not `schedule start` runs here: pause or remove it here, or it fires
-    twice.
+    What that one can't do is told. There it fires whether or not `schedule start` runs here: pause
+    or remove it here, or it fires twice.
     """
     schedule = Shelf(storage=storage).read(name)
     if target == "kubernetes":
@@ -133,7 +133,7 @@ def _pods(args: Any, *, image: str | None, claim: str | None) -> Pods:
         image=image,
         claim=claim,
         workers=int(workers.rpartition(":")[2]),
-        gpus=option(args, "--device") == "gpu",
+        gpus=option(args, "--device") == "gpu" or option(args, "--gpus") == "1",
     )
 
 

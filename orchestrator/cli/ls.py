@@ -47,7 +47,7 @@ def ls(limit: int, everything: bool, storage: Storage, output: str) -> None:
         heads if any(run.name for run in runs) else [h for h in heads if h != "NAME"],
         [_row(run, named=any(run.name for run in runs)) for run in runs],
         spare=("DATASET", "WORKERS", "TOOK", "ACCURACY"),
-        empty=f"There are no runs in {storage.path} yet. `launch-job --help` lists the jobs.",
+        empty=f"There are no runs in {storage} yet. `launch-job --help` lists the jobs.",
     )
 
 

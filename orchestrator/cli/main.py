@@ -18,33 +18,52 @@ import click
 from orchestrator.cli.pipe import reader_may_go
 from orchestrator.errors import LaunchJobError, UsageError
 
-#: Verbs: module, command in it, and one line of help.
-VERBS: dict[str, tuple[str, str, str]] = {
-    "submit": ("run", "submit", "Run a job; `launch-job JOB` is the short form."),
-    "resume": ("resume", "resume", "Let a run go on that stopped, failed or was lost."),
-    "stop": ("stop", "stop", "Stop a run, once a checkpoint holds what it has done."),
-    "logs": ("logs", "logs", "Print what a run has printed, and go on with -f."),
-    "rm": ("rm", "rm", "Remove runs; what came out of them stays in the tables."),
-    "cluster": ("cluster", "cluster", "Bring a cluster of machines up and down."),
-    "dashboard": ("dashboard", "dashboard", "Print or open the Ray dashboard of a cluster."),
-    "doctor": ("doctor", "doctor", "Look at what runs need, here and on a cluster."),
-    "ls": ("ls", "ls", "List runs, newest first."),
-    "status": ("status", "status", "Show the whole record of a run."),
-    "report": ("report", "report", "Show what came out of a run."),
-    "compare": ("compare", "command", "Say how runs differ, and whether that is chance."),
-    "reproduce": ("reproduce", "reproduce", "Do a run again; say whether it comes out the same."),
-    "results": ("results", "results", "Compare the results of all runs in one table."),
-    "tensorboard": ("tensorboard", "tensorboard", "Open TensorBoard on a run, or on all."),
-    "schedule": ("schedule", "schedule", "Run jobs at times; show what became of each tick."),
-    "export": ("export", "export_run", "Print a run as Kubernetes takes it."),
-    "init": ("init", "init", "Start a project of your own: a job, a dataset, a test."),
-    "jobs": ("catalog", "jobs", "List what can be trained, with its parameters."),
-    "datasets": ("catalog", "datasets", "List what it can be trained on."),
-    "data": ("data", "data", "Look at datasets; prepare, list and remove their shards."),
-    "completion": ("completion", "completion", "Print the shell's completion script."),
+#: Verbs by section of the help: module, command in it, and one line of help.
+SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
+    "Runs": {
+        "submit": ("run", "submit", "Run a job; `launch-job JOB` is the short form."),
+        "resume": ("resume", "resume", "Let a run go on that stopped, failed or was lost."),
+        "stop": ("stop", "stop", "Stop a run, once a checkpoint holds what it has done."),
+        "ls": ("ls", "ls", "List runs, newest first."),
+        "status": ("status", "status", "Show the whole record of a run."),
+        "logs": ("logs", "logs", "Print what a run has printed, and go on with -f."),
+        "rm": ("rm", "rm", "Remove runs; what came out of them stays in the tables."),
+        "reproduce": (
+            "reproduce",
+            "reproduce",
+            "Do a run again; say whether it comes out the same.",
+        ),
+    },
+    "Results": {
+        "report": ("report", "report", "Show what came out of a run."),
+        "results": ("results", "results", "Show the results of all runs, or ask them in SQL."),
+        "compare": ("compare", "command", "Say how runs differ, and whether that is chance."),
+        "tensorboard": ("tensorboard", "tensorboard", "Open TensorBoard on a run, or on all."),
+    },
+    "Catalogue and data": {
+        "jobs": ("catalog", "jobs", "List what can be trained, with its parameters."),
+        "datasets": ("catalog", "datasets", "List what it can be trained on."),
+        "data": ("data", "data", "Look at datasets; prepare, list and remove their shards."),
+        "init": ("init", "init", "Start a project of your own: a job, a dataset, a test."),
+    },
+    "Clusters": {
+        "cluster": ("cluster", "cluster", "Bring a cluster up and down, or keep one warm."),
+        "dashboard": ("dashboard", "dashboard", "Print or open the Ray dashboard of a cluster."),
+        "doctor": ("doctor", "doctor", "Look at what runs need, here and on a cluster."),
+        "export": ("export", "export_run", "Print a run as Kubernetes takes it."),
+    },
+    "Schedules": {
+        "schedule": ("schedule", "schedule", "Run jobs at times; show what became of each tick."),
+    },
+    "Shell": {
+        "completion": ("completion", "completion", "Print the shell's completion script."),
+    },
 }
 
-ALIASES = {"list": "ls", "ps": "ls"}
+#: All of them.
+VERBS = {name: verb for verbs in SECTIONS.values() for name, verb in verbs.items()}
+
+ALIASES = {"list": "ls", "ps": "ls", "cancel": "stop"}
 
 _EPILOG = """\b
 Examples:
@@ -93,7 +112,7 @@ class LaunchJob(click.Group):
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections Jobs and Commands."""
+        """Write a section of the jobs, and those of the verbs."""
         from orchestrator.catalog import load_catalog
 
         shelf = load_catalog().jobs
@@ -101,8 +120,9 @@ class LaunchJob(click.Group):
         broken = [(name, "(can't be loaded)") for name in shelf.broken]
         with formatter.section("Jobs"):
             formatter.write_dl(sorted(jobs + broken))
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, help_) for name, (_, _, help_) in VERBS.items()])
+        for heading, verbs in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, help_) for name, (_, _, help_) in verbs.items()])
 
 
 def _catalogue_names() -> list[str]:

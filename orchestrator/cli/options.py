@@ -158,7 +158,7 @@ def storage_option(command: Command) -> Command:
         envvar="LAUNCH_JOB_STORAGE",
         show_default=True,
         show_envvar=True,
-        help="Folder that runs, datasets and results are kept in.",
+        help="Folder, or s3://bucket/path, that runs, datasets and results are kept in.",
     )(command)
 
 
@@ -202,7 +202,25 @@ def runs_argument(command: Command) -> Command:
     )
 
 
+def schedule_argument(command: Command) -> Command:
+    """Add the argument NAME of a schedule that is there."""
+    return click.argument("name", shell_complete=_complete_schedule)(command)
+
+
 def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    ids = _storage_so_far(ctx).run_ids()
+    return [i for i in ["latest", *reversed(ids)] if i.startswith(incomplete)]
+
+
+def _complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from orchestrator.schedule.shelf import Shelf
+
+    names = Shelf(storage=_storage_so_far(ctx)).names()
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _storage_so_far(ctx: click.Context) -> Storage:
+    """Return the storage that an unfinished command line names."""
     named = os.environ.get("LAUNCH_JOB_STORAGE") or DEFAULT_STORAGE
-    storage = ctx.params.get("storage") or Storage.at(named)
-    return [i for i in ["latest", *reversed(storage.run_ids())] if i.startswith(incomplete)]
+    storage: Storage = ctx.params.get("storage") or Storage.at(named)
+    return storage

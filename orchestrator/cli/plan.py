@@ -58,7 +58,7 @@ def plan_values(request: ReadyRequest) -> dict[str, Any]:
         "device": spec.device,
         "retries": spec.retries,
         "checkpoint_every": spec.checkpoint_every or "epoch",
-        "storage": str(request.storage.path),
+        "storage": str(request.storage),
         "notes": list(spec.notes),
     }
 

@@ -106,7 +106,7 @@ def print_report(report: Report, folder: RunFolder) -> None:
     click.echo(f"{duration(report.wall_s)} in all")
     print_timeline(TimeLine.from_list(report.timeline))
     _section("Files")
-    click.echo(str(folder.path))
+    click.echo(folder.shown(folder.path))
 
 
 def print_ending(report: Report, storage: Storage) -> None:
@@ -119,7 +119,7 @@ def print_ending(report: Report, storage: Storage) -> None:
         f"{duration(report.wall_s)}"
     )
     for name, path in (("Model", folder.model), ("Report", folder.report)):
-        click.echo(f"{name:<7} {path}")
+        click.echo(f"{name:<7} {folder.shown(path)}")
     click.echo(f"Next    launch-job report {report.run_id}")
     click.echo("        launch-job results")
 
@@ -155,7 +155,7 @@ def _print_error(error: Mapping[str, Any], folder: RunFolder) -> None:
         click.echo(f"Cause   {error['cause']}")
     if rank is not None:
         click.echo(f"First   rank {rank} on {error['host']}")
-    click.echo(f"Logs    {folder.logs if rank is None else folder.rank_log(rank)}")
+    click.echo(f"Logs    {folder.shown(folder.logs if rank is None else folder.rank_log(rank))}")
 
 
 def _print_restarts(restarts: Sequence[Mapping[str, Any]]) -> None:

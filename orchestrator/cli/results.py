@@ -80,7 +80,7 @@ def results(
         + (("PARAMETERS",) if len({row["params"] for row in rows}) > 1 else ()),
         [_cells(row, rows) for row in rows],
         spare=("JOB", "ASKED", "WORKERS", "DATASET", "TOOK", "ROWS/S"),
-        empty=f"No results in {storage.path} match.",
+        empty=f"No results in {storage} match.",
     )
 
 

@@ -14,6 +14,7 @@ from orchestrator.atomic import storage_errors
 from orchestrator.catalog import Job, Parameter, load_catalog
 from orchestrator.cli.options import Way
 from orchestrator.cli.run_options import RUN_OPTIONS
+from orchestrator.cli.sections import SectionedCommand
 from orchestrator.errors import UsageError
 from orchestrator.spec import Device, RunOptions
 from orchestrator.storage import RunFolder, Storage
@@ -31,26 +32,29 @@ def job_command(job: Job) -> click.Command:
         params = {p.name: given.pop(_key(p)) for p in job.parameters}
         _run(job.name, params, **given)
 
-    command = click.Command(
+    options = _run_options()
+    given = [option for group in options.values() for option in group]
+    _check_reserved(job, {flag for option in given for flag in option.opts} | {"--help"})
+    return SectionedCommand(
         job.name,
+        sections={"Options of this job": [_option(p) for p in job.parameters], **options},
         callback=callback,
         help=f"{job.summary}\n\nTrains on {job.dataset} for {job.epochs} epochs with a global "
         f"batch of {job.batch_size} rows, unless told otherwise.",
         epilog=f"\b\nExamples:\n  launch-job {job.name} --workers 4"
         f"\n  launch-job {job.name} --workers 2 --epochs 1 --dry-run",
-        params=[_option(p) for p in job.parameters],
     )
-    options = _run_options()
-    _check_reserved(job, {flag for option in options for flag in option.opts} | {"--help"})
-    command.params += options
-    return command
 
 
-def _run_options() -> list[click.Parameter]:
-    holder = click.Command("run")
-    for option in RUN_OPTIONS:
-        option(holder)
-    return holder.params
+def _run_options() -> dict[str, list[click.Parameter]]:
+    """Return the options of every run, by section of the help."""
+    sections = {}
+    for heading, group in RUN_OPTIONS.items():
+        holder = click.Command("run")
+        for option in group:
+            option(holder)
+        sections[heading] = holder.params
+    return sections
 
 
 @click.command(
@@ -83,11 +87,12 @@ def check_run(job: str, args: Sequence[str]) -> None:
     entry = load_catalog().jobs.get(job)
     with job_command(entry).make_context(f"launch-job {job}", list(args)) as ctx:
         given = ctx.params
-        for option in ("run_id", "storage", "dry_run", "output"):
+        for option in ("run_id", "storage", "detach", "dry_run", "output"):
             if ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"--{option.replace('_', '-')} is for a run that starts now.")
     params = {p.name: given.pop(_key(p)) for p in entry.parameters}
     least, most = given.pop("workers")
+    given["device"] = _device(given["device"], given["gpus"])
     named = {key: given.pop(key) for key in ("dataset", "epochs", "batch_size")}
     options = {f.name: given[f.name] for f in dataclasses.fields(RunOptions) if f.name in given}
     check_request(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from orchestrator.cli.export import export
-from orchestrator.cli.options import storage_option
+from orchestrator.cli.options import schedule_argument, storage_option
 from orchestrator.cli.schedule_add import add, apply
 from orchestrator.cli.schedule_views import ls, next_ticks, show
 from orchestrator.cli.terminal import chatter
@@ -39,20 +39,20 @@ for command in (add, apply, ls, show, next_ticks, export):
 
 
 @schedule.command(epilog="\b\nExample:\n  launch-job schedule pause nightly")
-@click.argument("name")
+@schedule_argument
 @storage_option
 def pause(name: str, storage: Storage) -> None:
-    """Have NAME skip its ticks from now on; a run that goes on is left alone."""
+    """Have NAME skip its ticks from now on. A run that goes on is left alone."""
     changed = Shelf(storage=storage).pause(name, at=datetime.now(UTC))
     was = "is paused" if changed else "was paused already"
     chatter().print(f"Schedule {name} {was}; `launch-job schedule resume {name}` goes on.")
 
 
 @schedule.command(epilog="\b\nExample:\n  launch-job schedule resume nightly")
-@click.argument("name")
+@schedule_argument
 @storage_option
 def resume(name: str, storage: Storage) -> None:
-    """Let NAME go on after a pause; the ticks in between stay skipped."""
+    """Let NAME go on after a pause. The ticks in between stay skipped."""
     shelf = Shelf(storage=storage)
     paused = shelf.read(name)
     if paused.paused_at is None:
@@ -65,19 +65,22 @@ def resume(name: str, storage: Storage) -> None:
 
 
 @schedule.command(epilog="\b\nExample:\n  launch-job schedule rm nightly")
-@click.argument("name")
+@schedule_argument
 @storage_option
 def rm(name: str, storage: Storage) -> None:
-    """Remove NAME and its history; its runs stay, and one that goes on is left alone."""
+    """Remove NAME and its history. Its runs stay, and one that goes on is left alone."""
     Shelf(storage=storage).remove(name)
     chatter().print(f"Removed schedule {name}.")
 
 
 @schedule.command(epilog="\b\nExample:\n  launch-job schedule run nightly")
-@click.argument("name")
+@schedule_argument
 @storage_option
 def run(name: str, storage: Storage) -> None:
-    """Fire NAME now and follow its run, whatever is due; the exit code is the run's."""
+    """Fire NAME now, and follow its run.
+
+    Whatever is due, and whatever goes on. The exit code is the run's.
+    """
     shelf = Shelf(storage=storage)
     wanted, endings = shelf.read(name), shelf.endings(name)
     outcome = fire_now(wanted, shelf.log(), endings, datetime.now(UTC))
@@ -97,10 +100,10 @@ def run(name: str, storage: Storage) -> None:
 @schedule.command(epilog="\b\nExample:\n  launch-job schedule start --storage /shared/runs")
 @storage_option
 def start(storage: Storage) -> None:
-    """Fire what is due, until SIGTERM or Ctrl-C; runs that go on then are left alone.
+    """Fire what is due, until SIGTERM or Ctrl-C.
 
-    Prints a line of JSON for each thing that happens. Several may run at once, on one machine or
-    on many: each tick still fires once.
+    Runs that go on then are left alone. Prints a line of JSON for each thing that happens. Several
+    may run at once, on one machine or on many: each tick still fires once.
     """
     from orchestrator.schedule.service import Service
 

@@ -100,10 +100,11 @@ class IntervalType(click.ParamType[int]):
 @storage_option
 @click.pass_context
 def add(ctx: click.Context, /, name: str, job: str, storage: Storage, **wanted: Any) -> None:
-    """Run JOB at times, under a NAME, with any option that a run of it takes.
+    """Run JOB at times, under a NAME.
 
-    `launch-job JOB --help` shows those. A job's parameter that is called like an option here goes
-    behind `--`. `launch-job schedule start` fires what is due.
+    Takes any option that a run of JOB takes; `launch-job JOB --help` shows those. A job's parameter
+    that is called like an option here goes behind `--`. `launch-job schedule start` fires what is
+    due.
     """
     schedule = _schedule(ctx, folder=Path.cwd(), source=None)
     Shelf(storage=storage).add(schedule)
@@ -129,9 +130,10 @@ def add(ctx: click.Context, /, name: str, job: str, storage: Storage, **wanted: 
 @storage_option
 @output_option
 def apply(path: Path, dry_run: bool, storage: Storage, output: str) -> None:
-    """Bring schedules to what a file says: add, change and remove those that came from it.
+    """Bring schedules to what a file says.
 
-    What was applied already changes nothing. Schedules that were added by hand are left alone.
+    Adds, changes and removes those that come from it. What was applied already changes nothing.
+    Schedules that were added by hand are left alone.
     """
     path, shelf = path.absolute(), Shelf(storage=storage)
     wanted = [_of_entry(entry) for entry in read_file(path)]

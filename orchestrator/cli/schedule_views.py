@@ -7,7 +7,7 @@ from itertools import islice
 
 import click
 
-from orchestrator.cli.options import output_option, storage_option
+from orchestrator.cli.options import output_option, schedule_argument, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.errors import LaunchJobError
@@ -31,7 +31,7 @@ _SHOWN = 20
 @storage_option
 @output_option
 def ls(storage: Storage, output: str) -> None:
-    """List schedules, with their next and last tick, and how that one's run is."""
+    """List schedules, with next and last tick."""
     shelf, now = Shelf(storage=storage), datetime.now(UTC)
     log, found = shelf.log(), []
     for read in shelf.readable():
@@ -68,7 +68,7 @@ def _row(one: ScheduleAccount) -> tuple[str, ...]:
     epilog="\b\nExamples:\n  launch-job schedule show nightly"
     "\n  launch-job schedule show nightly -o json"
 )
-@click.argument("name")
+@schedule_argument
 @click.option(
     "-l",
     "--limit",
@@ -78,7 +78,7 @@ def _row(one: ScheduleAccount) -> tuple[str, ...]:
 @storage_option
 @output_option
 def show(name: str, limit: int | None, storage: Storage, output: str) -> None:
-    """Show NAME and its history, newest first: what became of each tick, and why."""
+    """Show NAME, and what became of each tick. Newest first, and why."""
     shelf = Shelf(storage=storage)
     schedule, log = shelf.read(name), shelf.log()
     summary = account(schedule, shelf, log, datetime.now(UTC))
@@ -128,14 +128,14 @@ def _tick_row(tick: TickAccount, schedule: Schedule) -> tuple[str, ...]:
     epilog="\b\nExamples:\n  launch-job schedule next nightly"
     "\n  launch-job schedule next nightly -n 10 -o json",
 )
-@click.argument("name")
+@schedule_argument
 @click.option(
     "-n", "number", type=click.IntRange(min=1), default=5, show_default=True, help="How many."
 )
 @storage_option
 @output_option
 def next_ticks(name: str, number: int, storage: Storage, output: str) -> None:
-    """Show the next ticks of NAME, in its time zone."""
+    """Show the next ticks of NAME. In its time zone."""
     shelf = Shelf(storage=storage)
     schedule = shelf.read(name)
     zone = find_zone(schedule.timezone)

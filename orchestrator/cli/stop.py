@@ -9,6 +9,7 @@ from orchestrator.cli.options import run_argument, storage_option
 from orchestrator.cli.terminal import chatter
 from orchestrator.errors import UsageError
 from orchestrator.events import EventLog
+from orchestrator.publisher import ask_to_stop
 from orchestrator.states import RunState
 from orchestrator.storage import Storage
 
@@ -30,10 +31,12 @@ def stop(run: str, storage: Storage) -> None:
             f"Run {folder.run_id} is not going on.", hint="`launch-job ls` shows how it ended."
         )
     leave_request(folder.stop_request, by="launch-job stop")
+    if folder.objects is not None:
+        ask_to_stop(folder.objects)
     chatter().print(f"Run {folder.run_id} is told to stop.", markup=False)
     with chatter().status("Waiting for its checkpoint …"):
         await_end(folder)
-    state = EventLog(path=folder.events).state()
+    state = EventLog(path=storage.find_run(folder.run_id).events).state()
     chatter().print(f"It has ended: {state}.", markup=False)
     if state is not RunState.SUCCEEDED:
         chatter().print(f"`launch-job resume {folder.run_id}` goes on.", markup=False)

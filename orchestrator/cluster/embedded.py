@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from orchestrator.cluster import forkclient, tasks
 from orchestrator.cluster.leftovers import MARK
@@ -27,7 +27,7 @@ from orchestrator.place import Room
 from orchestrator.timeline import phase
 
 #: Settings of a Ray that nobody else uses, in this process and the workers.
-_SETTINGS = {
+EMBEDDED_SETTINGS = {
     **TRAIN_SETTINGS,
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -75,6 +75,16 @@ class Machine:
         return max(self.cores, workers)
 
 
+def forking_env(address: Path) -> dict[str, Any]:
+    """Return the runtime environment that makes Ray have its workers forked.
+
+    Args:
+        address: Socket of the fork server, or folder of those of several Ray jobs.
+    """
+    client = [sys.executable, "-I", "-S", forkclient.__file__, str(address)]
+    return {"py_executable": shlex.join(client)}
+
+
 class EmbeddedRay:
     """Ends Ray and everything it started on leaving; begins to import TensorFlow on entering.
 
@@ -82,6 +92,9 @@ class EmbeddedRay:
         workers: Workers that must be able to run at once.
         logs: Folder that Ray's logs are kept in.
     """
+
+    #: Module that serves the forked workers.
+    SERVER = "orchestrator.cluster.forkserver"
 
     def __init__(self, *, workers: int, logs: Path) -> None:
         self.machine = Machine.here()
@@ -140,9 +153,9 @@ class EmbeddedRay:
 
         return int(ray.cluster_resources().get("GPU", 0))
 
-    def __enter__(self) -> EmbeddedRay:
+    def __enter__(self) -> Self:
         ensure_token()
-        apply(_SETTINGS)
+        apply(EMBEDDED_SETTINGS)
         os.environ[MARK] = str(self._socket)
         self._start_fork_server()
         return self
@@ -155,19 +168,13 @@ class EmbeddedRay:
     ) -> None:
         self._stop()
 
-    @property
-    def _worker_runtime_env(self) -> dict[str, Any]:
-        """The runtime environment that makes Ray fork its workers."""
-        client = [sys.executable, "-I", "-S", forkclient.__file__, str(self._socket)]
-        return {"py_executable": shlex.join(client)}
-
     def _start_fork_server(self) -> None:
         """Begin to import what workers need, while Ray starts."""
         request = json.dumps({"address": str(self._socket), "parent": os.getpid()})
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / "fork-server.log").open("wb") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator.cluster.forkserver", request],
+                [sys.executable, "-m", self.SERVER, request],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -195,7 +202,7 @@ class EmbeddedRay:
                 object_store_memory=_OBJECT_STORE_BYTES,
                 log_to_driver=False,
                 configure_logging=False,
-                runtime_env=self._worker_runtime_env,
+                runtime_env=forking_env(self._socket),
             )
         except Exception as err:
             raise UnavailableError(

@@ -21,6 +21,11 @@ _FDS = 3
 _LENGTH = struct.Struct("!i")
 
 
+def socket_of(folder: Path, job: str) -> Path:
+    """Return the socket of the server that forks the processes of one Ray job."""
+    return folder / f"{job}.sock"
+
+
 def receive_request(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Receive what `send_request` sent: (request, file descriptors).
 
@@ -37,9 +42,16 @@ def receive_request(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return json.loads(_read(client, _LENGTH.unpack(head)[0])), list(fds)
 
 
-def send_request(server: socket.socket, argv: list[str]) -> None:
-    """Ask for a process with this command line and this process's surroundings."""
-    body = json.dumps({"argv": argv, "cwd": str(Path.cwd()), "env": dict(os.environ)}).encode()
+def send_request(server: socket.socket, argv: list[str], **more: Any) -> None:
+    """Ask for a process with this command line and this process's surroundings.
+
+    Args:
+        server: Connection to the server.
+        argv: The command line.
+        more: What else to say.
+    """
+    request = {"argv": argv, "cwd": str(Path.cwd()), "env": dict(os.environ), **more}
+    body = json.dumps(request).encode()
     fds = array.array("i", range(_FDS))
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
     server.sendmsg([_LENGTH.pack(len(body))], rights)
@@ -57,8 +69,15 @@ def _read(connection: socket.socket, size: int) -> bytes:
 
 
 def main(address: str, argv: list[str]) -> int:
-    """Stand for a forked process that runs `argv`; return its exit code."""
+    """Stand for a forked process that runs `argv`; return its exit code.
+
+    Args:
+        address: The server's socket; or the folder of the servers of several Ray jobs.
+        argv: The command line, without the interpreter.
+    """
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if Path(address).is_dir():
+        address = str(socket_of(Path(address), os.environ.get("RAY_JOB_ID", "")))
     try:
         server.connect(address)
         send_request(server, argv)

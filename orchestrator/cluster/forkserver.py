@@ -91,6 +91,9 @@ class ForkServer:
         self._workers: dict[int, _Worker] = {}
         #: What Ray was imported for; None before.
         self._ray: dict[str, str | None] | None = None
+        #: What a run has said of itself for which workers are forked; None: nobody has.
+        self._claim: dict[str, Any] | None = None
+        self._retired = False
         self._selector = selectors.DefaultSelector()
         # A child's end wakes the selector through this pipe.
         self._wake_read, wake_write = os.pipe()
@@ -105,6 +108,12 @@ class ForkServer:
         while True:
             for key, _ in self._selector.select():
                 key.data(key.fileobj)
+            if self._retired and not self._workers:
+                os._exit(0)
+
+    def retire(self) -> None:
+        """End once there are no workers any more; a signal's handler may call this."""
+        self._retired = True
 
     def _accept(self, _: Any) -> None:
         client, _ = self._listener.accept()
@@ -113,7 +122,10 @@ class ForkServer:
         except (OSError, ValueError):
             client.close()
             return
-        if not self._import_ray(request["env"]):
+        if request.get("claim"):
+            self._take_claim(client, request, fds)
+            return
+        if not self.import_ray(request["env"]):
             client.close()
             for fd in fds:
                 os.close(fd)
@@ -140,7 +152,16 @@ class ForkServer:
             os.write(release, b"!")
         os.close(release)
 
-    def _import_ray(self, env: dict[str, str]) -> bool:
+    def _take_claim(self, client: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
+        """Remember the surroundings of the run that workers are going to be forked for."""
+        self._claim = request
+        for fd in fds:
+            os.close(fd)
+        with contextlib.suppress(OSError):
+            client.sendall(struct.pack("!i", os.getpid()))
+        client.close()
+
+    def import_ray(self, env: dict[str, str]) -> bool:
         """Have Ray imported for the job and the raylet of this environment.
 
         Returns:
@@ -204,12 +225,25 @@ class ForkServer:
         for target, fd in enumerate(fds):
             os.dup2(fd, target)
             os.close(fd)
-        os.chdir(request["cwd"])
+        os.chdir((self._claim or request)["cwd"])
+        env = request["env"] if self._claim is None else _claimed(request["env"], self._claim)
         os.environ.clear()
-        os.environ.update(request["env"])
+        os.environ.update(env)
         sys.argv = request["argv"]
         random.seed()
         _run(request["argv"][0])
+
+
+def _claimed(env: dict[str, str], claim: dict[str, Any]) -> dict[str, str]:
+    """Return the environment of a run's worker, and let it import what the run can.
+
+    Args:
+        env: What Ray gives it: what Ray was started with, and what it adds for this worker.
+        claim: What the run's driver has said of itself.
+    """
+    sys.path[:] = claim["path"]
+    added = {name: value for name, value in env.items() if os.environ.get(name) != value}
+    return {**claim["env"], **added, MARK: os.environ[MARK]}
 
 
 def _run(script: str) -> NoReturn:
@@ -250,6 +284,20 @@ def main(address: str, *, parent: int) -> NoReturn:
 
     Then everything ends that carries the mark of this process.
     """
+    heed_end(address, parent=parent)
+    Path(address).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    server = ForkServer(address)  # Before the imports: clients that come early wait in the queue.
+    preload()
+    server.serve()
+
+
+def heed_end(address: str, *, parent: int) -> None:
+    """End with SIGTERM, or with the parent, and with whatever carries the mark of this process.
+
+    Args:
+        address: Socket that goes too.
+        parent: Process number of the parent.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
         # One that serves a cluster leaves what belongs to that alone.
@@ -259,12 +307,13 @@ def main(address: str, *, parent: int) -> NoReturn:
 
     signal.signal(signal.SIGTERM, end)
     die_with_parent(signal.SIGTERM, parent=parent)
-    Path(address).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    server = ForkServer(address)  # Before the imports: clients that come early wait in the queue.
+
+
+def preload() -> None:
+    """Import what every worker needs, whatever it belongs to."""
     with phase("import of TensorFlow"):
         for module in PRELOAD:
             __import__(module)
-    server.serve()
 
 
 if __name__ == "__main__":

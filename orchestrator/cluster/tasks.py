@@ -22,13 +22,20 @@ _RETRIES = 5
 _END_S = 30.0
 
 
-def each(function: Callable[[Item], None], items: Sequence[Item], tell: Callable[[], None]) -> None:
-    """Call a function with each item, in tasks that take one CPU each; Ray must be up.
+def each(
+    function: Callable[[Item], None],
+    items: Sequence[Item],
+    tell: Callable[[], None],
+    *,
+    cpus: int = 1,
+) -> None:
+    """Call a function with each item, in tasks; Ray must be up.
 
     Args:
         function: What to call; it has to bear being called twice.
         items: With what.
         tell: Called now and then while tasks are at work.
+        cpus: CPUs that a task takes, as Ray counts them.
 
     Raises:
         LaunchJobError: As a call did; the others are ended.
@@ -41,7 +48,7 @@ def each(function: Callable[[Item], None], items: Sequence[Item], tell: Callable
     for name, module in list(sys.modules.items()):
         if name.startswith(MODULE_PREFIX):
             cloudpickle.register_pickle_by_value(module)
-    task: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call)
+    task: Any = ray.remote(num_cpus=cpus, max_retries=_RETRIES)(_call)
     waiting: list[Any] = [task.remote(function, item) for item in items]
     try:
         while waiting:

@@ -7,13 +7,12 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.data.cache import Shards
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.order import RowOrder
 from orchestrator.data.plan import TrainingPlan
-from orchestrator.data.shards import open_stream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,10 +29,8 @@ class StepReader:
     Several threads may read at once.
     """
 
-    #: Folder of the prepared dataset.
-    folder: Path
-    #: Its manifest.
-    manifest: Manifest
+    #: The shards of the prepared dataset.
+    shards: Shards
     #: The steps.
     plan: TrainingPlan
     #: Rank of the worker.
@@ -42,6 +39,11 @@ class StepReader:
     seed: int
     #: Held while an epoch's order is made, which several readers of its first rows ask for.
     _ordering: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the shards hold."""
+        return self.shards.manifest
 
     def steps(self, *, epoch: int = 0, step: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield the rows of each step from a position to the end of the plan.
@@ -89,11 +91,15 @@ class StepReader:
             for name, rows in self.any_row().items()
             if name in columns
         }
-        for place, (stream, held) in enumerate(self._streams.items()):
+        own = order.streams_of(self.worker)
+        for place, stream in enumerate(own):
             low, high = _rounds(order, begin, stream), _rounds(order, end, stream)
+            if low == high:
+                continue
+            held = self.shards.open("train", stream)
             picked = permutations[stream][low:high]
             # In each round of S rows, this stream's row is the worker's `place`-th.
-            target = slice(low * len(self._streams) + place - before, None, len(self._streams))
+            target = slice(low * len(own) + place - before, None, len(own))
             for name, rows in out.items():
                 # `take` copies rows twice as fast as an index does.
                 rows[target] = held[name].take(picked, axis=0)
@@ -106,7 +112,7 @@ class StepReader:
             UnavailableError: A shard is missing or damaged.
         """
         # Since a plan has at least as many rows as workers, stream `worker` is not empty.
-        return {name: rows[:1] for name, rows in self._streams[self.worker].items()}
+        return {name: rows[:1] for name, rows in self.shards.open("train", self.worker).items()}
 
     @cached_property
     def _permutations(self) -> Callable[[int], Mapping[int, NDArray[np.int64]]]:
@@ -118,20 +124,14 @@ class StepReader:
             order = self.plan.order
             return {
                 stream: order.stream_permutation(seed=self.seed, epoch=epoch, stream=stream)
-                for stream in self._streams
+                for stream in order.streams_of(self.worker)
             }
 
         return permutations
 
-    @cached_property
-    def _streams(self) -> dict[int, dict[str, NDArray[Any]]]:
-        own = self.plan.order.streams_of(self.worker)
-        return {s: open_stream(self.folder, self.manifest, "train", s) for s in own}
-
 
 def evaluation_batches(
-    folder: Path,
-    manifest: Manifest,
+    shards: Shards,
     *,
     worker: int,
     workers: int,
@@ -144,8 +144,7 @@ def evaluation_batches(
     depend on the number of workers.
 
     Args:
-        folder: Folder of the prepared dataset.
-        manifest: Its manifest.
+        shards: The shards of the prepared dataset.
         worker: Rank of the worker.
         workers: Number of workers.
         split: Name of the split.
@@ -157,9 +156,10 @@ def evaluation_batches(
     Raises:
         UnavailableError: A shard is missing or damaged.
     """
+    manifest = shards.manifest
     order = RowOrder(rows=manifest.rows(split), streams=manifest.streams, workers=workers)
     for stream in order.streams_of(worker):
-        columns = open_stream(folder, manifest, split, stream)
+        columns = shards.open(split, stream)
         for first in range(0, manifest.splits[split][stream].rows, batch_rows):
             yield (
                 stream,

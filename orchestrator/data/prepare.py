@@ -11,11 +11,13 @@ from pathlib import Path
 from orchestrator.atomic import storage_errors, unfinished_folder, write_json
 from orchestrator.data.manifest import MANIFEST_FILE, Manifest, fingerprint
 from orchestrator.data.portion import NOTES, Portion, portions
+from orchestrator.data.published import find_published, publish
 from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.shards import check_shard, damaged, sha256_of, stored_columns
 from orchestrator.data.source import Source
 from orchestrator.data.statistics import statistics_of
 from orchestrator.errors import UnavailableError
+from orchestrator.objects import Objects
 from orchestrator.storage import Storage, check_name
 
 #: Called with (split, rows done, rows in all) while rows are written.
@@ -35,6 +37,13 @@ class PreparedDataset:
     manifest: Manifest
     #: Whether it was there already.
     cached: bool
+    #: Where it is published, if the storage is one of objects; the folder holds copies then.
+    objects: Objects | None = None
+
+    @property
+    def where(self) -> str:
+        """Path or address of what others find."""
+        return str(self.folder) if self.objects is None else self.objects.address
 
 
 def prepare(
@@ -64,9 +73,9 @@ def prepare(
             earlier are damaged.
     """
     mark = fingerprint(dataset, source, streams=streams, seed=seed)
-    folder = storage.dataset(dataset, mark)
-    if (found := _find(folder, mark)) is not None:
-        return PreparedDataset(folder=folder, manifest=found, cached=True)
+    if (ready := find_prepared(dataset, mark, storage=storage)) is not None:
+        return ready
+    folder, objects = storage.dataset(dataset, mark), storage.published_dataset(dataset, mark)
     with unfinished_folder(folder) as unfinished:
         if unfinished is not None:
             writers = _laid_out(unfinished, source, streams)
@@ -86,7 +95,12 @@ def prepare(
             )
             known = dataclasses.replace(manifest, statistics=statistics_of(unfinished, manifest))
             write_json(unfinished / MANIFEST_FILE, known.to_dict())
-    return PreparedDataset(folder=folder, manifest=Manifest.read(folder), cached=unfinished is None)
+    prepared = PreparedDataset(
+        folder=folder, manifest=Manifest.read(folder), cached=unfinished is None, objects=objects
+    )
+    if objects is not None:
+        publish(objects, folder, prepared.manifest)
+    return prepared
 
 
 def find_prepared(dataset: str, fingerprint: str, *, storage: Storage) -> PreparedDataset | None:
@@ -101,10 +115,17 @@ def find_prepared(dataset: str, fingerprint: str, *, storage: Storage) -> Prepar
         UnavailableError: They are damaged.
     """
     folder = storage.dataset(dataset, fingerprint)
-    found = _find(folder, fingerprint)
+    objects = storage.published_dataset(dataset, fingerprint)
+    found = _find(folder) if objects is None else find_published(objects, folder)
     if found is None:
         return None
-    return PreparedDataset(folder=folder, manifest=found, cached=True)
+    if found.fingerprint != fingerprint:
+        where = folder if objects is None else objects.address
+        raise UnavailableError(
+            f"{where} holds another dataset than its name says.",
+            hint=f"Remove {where}; the next run prepares it anew.",
+        )
+    return PreparedDataset(folder=folder, manifest=found, cached=True, objects=objects)
 
 
 def verify(prepared: PreparedDataset) -> None:
@@ -120,16 +141,11 @@ def verify(prepared: PreparedDataset) -> None:
                 raise damaged(prepared.folder, shard, "its SHA-256 is not the manifest's")
 
 
-def _find(folder: Path, mark: str) -> Manifest | None:
+def _find(folder: Path) -> Manifest | None:
     """Return the manifest of a prepared dataset that can be used as it is, if there is one."""
     if not folder.is_dir():
         return None
     manifest = Manifest.read(folder)
-    if manifest.fingerprint != mark:
-        raise UnavailableError(
-            f"{folder} holds another dataset than its name says.",
-            hint=f"Remove {folder}; the next run prepares it anew.",
-        )
     for shards in manifest.splits.values():
         for shard in shards:
             check_shard(folder, shard)

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.atomic import is_being_made, read_json, storage_errors
+from orchestrator.caches import shard_cache
 from orchestrator.data.manifest import MANIFEST_FILE, Manifest
+from orchestrator.data.published import read_manifest, withdraw
 from orchestrator.driver_lock import is_driven
 from orchestrator.errors import UnavailableError, UsageError
+from orchestrator.objects import Objects
 from orchestrator.storage import Storage
 
 #: End of the name of a folder that is not complete.
@@ -31,6 +34,8 @@ class Prepared:
     size_bytes: int
     #: When it was prepared.
     prepared_at: datetime
+    #: Where it is published, if the storage is one of objects; the folder holds copies then.
+    objects: Objects | None = None
 
     @property
     def name(self) -> str:
@@ -60,7 +65,7 @@ class Prepared:
             "size_bytes": self.size_bytes,
             "prepared_at": self.prepared_at.isoformat(),
             "origin": known.origin if known else None,
-            "folder": str(self.folder),
+            "folder": str(self.folder) if self.objects is None else self.objects.address,
         }
 
     @property
@@ -80,6 +85,9 @@ def list_prepared(storage: Storage) -> list[Prepared]:
     with storage_errors(storage.datasets):
         folders = [f for f in storage.datasets.glob("*/*") if f.is_dir()]
         found = [_look_at(folder) for folder in folders]
+    if storage.objects is not None:
+        # Of what is not published, only what was begun here is more than a copy.
+        found = [p for p in found if p.unfinished] + _list_published(storage)
     return sorted(found, key=lambda p: (p.name, -p.prepared_at.timestamp()))
 
 
@@ -87,7 +95,7 @@ def remove_prepared(storage: Storage, text: str) -> list[Prepared]:
     """Take prepared datasets away, and return them.
 
     Args:
-        storage: Where they are.
+        storage: Where they are; copies on this machine go as well.
         text: A dataset's name, for all of its; or the beginning of a fingerprint.
 
     Raises:
@@ -100,7 +108,7 @@ def remove_prepared(storage: Storage, text: str) -> list[Prepared]:
     ]
     if not chosen:
         raise UsageError(
-            f"There is no prepared dataset {text!r} in {storage.datasets}.",
+            f"There is no prepared dataset {text!r} in {storage}.",
             hint="`launch-job data ls` lists them.",
         )
     used = _in_use(storage)
@@ -117,8 +125,39 @@ def remove_prepared(storage: Storage, text: str) -> list[Prepared]:
                     hint=f"Wait for its end, or `launch-job stop {run}`.",
                 )
     for prepared in chosen:
-        _remove(prepared.folder)
+        if prepared.objects is not None:
+            withdraw(prepared.objects)
+        if prepared.folder.is_dir():
+            _remove(prepared.folder)
+        if (copies := shard_cache(prepared.name, prepared.fingerprint)).is_dir():
+            _remove(copies)
     return chosen
+
+
+def _list_published(storage: Storage) -> list[Prepared]:
+    assert storage.objects is not None
+    datasets = storage.objects.within("datasets")
+    return [
+        _look_at_published(storage.dataset(name, mark), datasets.within(name, mark))
+        for name in datasets.folders()
+        for mark in datasets.within(name).folders()
+    ]
+
+
+def _look_at_published(folder: Path, objects: Objects) -> Prepared:
+    states = objects.states()
+    try:
+        manifest = read_manifest(objects)
+    except UnavailableError:
+        manifest = None  # It is listed as damaged.
+    newest_ns = max((state.written_ns for state in states.values()), default=0)
+    return Prepared(
+        folder=folder,
+        manifest=manifest,
+        size_bytes=sum(state.size_bytes for state in states.values()),
+        prepared_at=datetime.fromtimestamp(newest_ns / 1e9, UTC),
+        objects=objects,
+    )
 
 
 def _look_at(folder: Path) -> Prepared:

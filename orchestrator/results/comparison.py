@@ -114,19 +114,28 @@ def compare_best(
     if METRICS.get(best) is None:
         names = [name for name, better in METRICS.items() if better is not None]
         raise UsageError(f"There is no best {best!r}.", hint=f"Name one of {', '.join(names)}.")
-    found = ResultsStore(storage=storage).reports(job=job, dataset=dataset, best=best, limit=number)
-    where = str(storage.results / "reports")
-    reports = [Report.from_dict(report_of_row(row), where=where) for row in found.to_pylist()]
+    store = ResultsStore(storage=storage)
+    found = store.reports(job=job, dataset=dataset, best=best, limit=number, columns=["run_id"])
+    reports = [_report(store, run_id) for run_id in found["run_id"].to_pylist()]
     if len(reports) < 2:
         of = "".join(
             f" of {kind} {name}" for kind, name in (("job", job), ("dataset", dataset)) if name
         )
         raise UsageError(
-            f"There {'is one report' if reports else 'are no reports'}{of} in {storage.path}; "
+            f"There {'is one report' if reports else 'are no reports'}{of} in {storage}; "
             "a comparison needs two.",
             hint="`launch-job results` lists them.",
         )
     return _compare(reports, [storage.run(report.run_id) for report in reports])
+
+
+def _report(store: ResultsStore, run_id: str) -> Report:
+    """Return a run's report, also if its folder is gone."""
+    run = store.storage.run(run_id)
+    if run.report.is_file():
+        return Report.read(run)
+    (row,) = store.reports(run_id=run_id).to_pylist()
+    return Report.from_dict(report_of_row(row), where=str(store.storage.results / "reports"))
 
 
 def _compare(reports: Sequence[Report], runs: Sequence[RunFolder]) -> Comparison:
@@ -135,7 +144,8 @@ def _compare(reports: Sequence[Report], runs: Sequence[RunFolder]) -> Comparison
         raise UsageError("A comparison needs two runs.", hint="launch-job compare RUN RUN")
     if len(set(names)) < len(names):
         raise UsageError("The same run is named twice.")
-    tests = [_test(a, b) for a, b in _pairs(list(zip(reports, runs, strict=True)))]
+    first, *others = zip(reports, runs, strict=True)
+    tests = [_test(first, other) for other in others]
     made = iter(corrected([test for test in tests if isinstance(test, PairTest)]))
     return Comparison(
         reports=tuple(reports),
@@ -148,10 +158,6 @@ def _compare(reports: Sequence[Report], runs: Sequence[RunFolder]) -> Comparison
         accuracies=tuple(_accuracy(report) for report in reports),
         tests=tuple(next(made) if isinstance(test, PairTest) else test for test in tests),
     )
-
-
-def _pairs(runs: list[tuple[Report, RunFolder]]) -> list[tuple[Any, Any]]:
-    return [(runs[0], other) for other in runs[1:]]
 
 
 def _test(first: tuple[Report, RunFolder], second: tuple[Report, RunFolder]) -> PairTest | str:

@@ -6,7 +6,10 @@ import os
 import shutil
 
 from orchestrator.atomic import storage_errors
-from orchestrator.driver_lock import DriverLock
+from orchestrator.claim import Claim
+from orchestrator.driver_lock import DriverLock, is_driven
+from orchestrator.errors import UsageError
+from orchestrator.mirror import Mirror
 from orchestrator.storage import RunFolder
 
 
@@ -17,8 +20,21 @@ def remove_run(run: RunFolder) -> None:
         UsageError: It is being driven.
         UnavailableError: The storage can't be written.
     """
+    if run.mirror is not None:
+        _remove_published(run, run.mirror)
+        return
     gone = run.path.with_name(f".{run.run_id}.removed")
     with DriverLock(run), storage_errors(run.path):
         # Lists pass over hidden names: from here on it is not there, however long removing takes.
         os.replace(run.path, gone)
         shutil.rmtree(gone)
+
+
+def _remove_published(run: RunFolder, mirror: Mirror) -> None:
+    if is_driven(run):
+        raise UsageError(f"Run {run.run_id} goes on: it can't be removed.")
+    Claim(mirror).take()
+    mirror.objects.remove(run.spec.name)  # Without it, it is no run.
+    mirror.objects.parent.remove_folder(run.run_id)
+    with storage_errors(run.path):
+        shutil.rmtree(run.path)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.atomic import read_json
-from orchestrator.driver_lock import is_driven
+from orchestrator.driver_lock import is_driven, publish_rest
 from orchestrator.errors import LaunchJobError
 from orchestrator.events import Event, EventLog, active_seconds
 from orchestrator.results.report import Report
@@ -69,7 +69,9 @@ def list_runs(
     found = []
     for run_id in itertools.islice(storage.newest_run_ids(), limit):
         try:
-            found.append(summarise(storage.run(run_id)))
+            run = storage.run(run_id)
+            publish_rest(run)
+            found.append(summarise(run))
         except LaunchJobError as err:
             on_unreadable(err)
     return found
@@ -84,9 +86,7 @@ def summarise(run: RunFolder) -> RunSummary:
     """
     spec = RunSpec.from_dict(read_json(run.spec).get("spec", {}), where=str(run.spec))
     events = EventLog(path=run.events).read()
-    state = _last_state(events)
-    if (state is None or not state.finished) and not is_driven(run) and not is_due(run, events):
-        state = RunState.LOST
+    state = state_of(run, events)
     # A driver that died before its first word leaves a request and no log.
     asked = datetime.fromtimestamp(run.spec.stat().st_mtime, UTC)
     began = events[0].time if events else asked
@@ -106,6 +106,14 @@ def summarise(run: RunFolder) -> RunSummary:
         wall_s=active_seconds(events, ended),
         accuracy=Report.read(run).accuracy if run.report.is_file() else None,
     )
+
+
+def state_of(run: RunFolder, events: list[Event]) -> RunState | None:
+    """Return where a run stands, by its events and its driver."""
+    state = _last_state(events)
+    if (state is None or not state.finished) and not is_driven(run) and not is_due(run, events):
+        return RunState.LOST
+    return state
 
 
 def is_due(run: RunFolder, events: list[Event]) -> bool:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.results import rows
 from orchestrator.results.delta import RunTable
 from orchestrator.results.report import Report
+from orchestrator.results.table_place import TablePlace
+from orchestrator.results.version import TableVersion
 from orchestrator.storage import Storage
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class ResultsStore:
     def reports(
         self,
         *,
+        run_id: str | None = None,
         job: str | None = None,
         dataset: str | None = None,
         since: datetime | None = None,
@@ -79,6 +82,7 @@ class ResultsStore:
         """Return the reports that match, newest first.
 
         Args:
+            run_id: Only of this run.
             job: Only of this job.
             dataset: Only on this dataset.
             since: Only of runs asked for at this time or later.
@@ -94,19 +98,20 @@ class ResultsStore:
 
         wanted = [
             pc.field(column) == value
-            for column, value in (("job", job), ("dataset", dataset))
+            for column, value in (("run_id", run_id), ("job", job), ("dataset", dataset))
             if value is not None
         ]
         if since is not None:
             wanted.append(pc.field("started_at") >= since)
         where = reduce(and_, wanted) if wanted else None
-        table = self._table("reports")
+        table = self._table("reports").latest()
         if best is None and limit is not None:
-            return table.read_newest(limit, where=where, columns=columns)
+            return _in_order(table, table.newest(limit, where=where), columns)
         order = [] if best is None else [(best, _best_first(best))]
         order += [("started_at", "descending"), ("run_id", "descending")]
         # Few columns say which rows it will be. The others are long: only theirs are read.
-        found = table.read(where=where, columns=[name for name, _ in order]).sort_by(order)
+        names = [name for name, _ in order]
+        found = table.read(where=where, columns=names, since=since).sort_by(order)
         ids = found["run_id"].slice(0, limit)
         return _in_order(table, ids.combine_chunks(), columns)
 
@@ -127,7 +132,7 @@ class ResultsStore:
         Raises:
             UnavailableError: The table can't be read.
         """
-        return self._table(name).read(where=where, columns=columns)
+        return self._table(name).latest().read(where=where, columns=columns)
 
     def frame(self, name: str, *, where: pc.Expression | None = None) -> DataFrame:
         """Return `runs`, `reports` or `metrics` as a pandas DataFrame; arguments as of `table`."""
@@ -142,11 +147,13 @@ class ResultsStore:
         """
         from orchestrator.results.sql import select
 
-        return select(text, {name: self._table(name).newest() for name in TABLES})
+        return select(text, {name: self._table(name).latest().dataset() for name in TABLES})
 
     def _table(self, name: str) -> RunTable:
         return RunTable(
-            path=self.storage.results / name,
+            place=TablePlace(
+                path=self.storage.results / name, objects=self.storage.published_table(name)
+            ),
             schema=rows.schema(name),
             key=_KEYS[name],
             newest_by=None if name == "metrics" else "finished_at",
@@ -169,15 +176,11 @@ def _best_first(column: str) -> str:
     return "ascending" if column in ("loss", "calibration_error") else "descending"
 
 
-def _in_order(table: RunTable, ids: pa.Array, columns: Sequence[str] | None) -> pa.Table:
+def _in_order(table: TableVersion, ids: pa.Array, columns: Sequence[str] | None) -> pa.Table:
     """Return the rows of some runs, in the order of their identifiers here."""
     import pyarrow.compute as pc
 
-    bounds = pc.min_max(ids).as_py()
-    run_id = pc.field("run_id")
-    if bounds["min"] is None:
-        return table.read(where=run_id == "", columns=columns)
-    between = (run_id >= bounds["min"]) & (run_id <= bounds["max"])
     needed = None if columns is None else [*dict.fromkeys((*columns, "run_id"))]
-    found = table.read(where=between & run_id.isin(ids), columns=needed)
-    return found.take(pc.index_in(ids, found["run_id"]))
+    found = table.of_runs(ids.to_pylist(), needed)
+    found = found.take(pc.index_in(ids, found["run_id"]))
+    return found if columns is None else found.select([*columns])

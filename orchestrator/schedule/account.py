@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from orchestrator.driver_lock import is_driven
 from orchestrator.events import EventLog
+from orchestrator.results.runs import state_of
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.ending import Endings
 from orchestrator.schedule.log import Log
 from orchestrator.schedule.shelf import Shelf
-from orchestrator.states import RunState
 from orchestrator.storage import Storage
 
 
@@ -134,9 +133,6 @@ def _account_of(outcome: Outcome, endings: Endings, storage: Storage) -> TickAcc
 
 def _state(run_id: str, storage: Storage) -> str:
     run = storage.run(run_id)
-    state = EventLog(path=run.events).state()
-    if state is None:
-        return "waiting"
-    if not state.finished and not is_driven(run):
-        state = RunState.LOST
-    return state.value
+    events = EventLog(path=run.events).read()
+    state = state_of(run, events) if events else None
+    return state.value if state else "waiting"

@@ -10,8 +10,8 @@ from typing import Any
 
 from orchestrator.atomic import read_json, write_json
 from orchestrator.schedule.decision import Outcome
+from orchestrator.schedule.folder import ScheduleFolder
 from orchestrator.states import RunState
-from orchestrator.storage import ScheduleFolder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,10 @@ from types import FrameType
 
 from orchestrator.atomic import leave_request, storage_errors
 from orchestrator.catalog import load_catalog
-from orchestrator.driver_lock import await_end, hold, is_driven
+from orchestrator.driver_lock import hold, is_driven
 from orchestrator.errors import LaunchJobError, UsageError
 from orchestrator.events import EventLog
+from orchestrator.results.runs import is_due
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.ending import Ending, Endings
@@ -40,8 +41,8 @@ _BACKOFF_S = 30.0
 #: What a run's process ends with where its cluster, its storage or its data can't be had.
 _UNAVAILABLE = 3
 
-#: States that a run is not taken up from: what made it so does not pass by itself.
-_FINAL = {RunState.SUCCEEDED, RunState.STOPPED, RunState.FAILED}
+#: States that a run is never taken up from.
+_OVER = {RunState.SUCCEEDED, RunState.STOPPED}
 
 
 def launch_job(*words: str) -> list[str]:
@@ -121,7 +122,8 @@ class Keeper:
             if self.schedule.cluster_down and (code := self._launch_job("cluster", "down")):
                 why = f"{why + '; ' if why else ''}cluster down ended with exit code {code}"
         except LaunchJobError as err:
-            state, why = None, f"{err.message} {err.hint or ''}".strip()
+            state = EventLog(path=self._run.events).state()
+            why = f"{err.message} {err.hint or ''}".strip()
         return self._told(state, why, attempts)
 
     def _goes_on(self, attempts: int, problem: int | None) -> bool:
@@ -131,12 +133,17 @@ class Keeper:
             attempts: How many there were.
             problem: What the last one's process ended with; None: no one of this keeper's.
         """
-        await_end(self._run)
+        self._await_driver()
         passing = problem is None or problem < 0 or problem == _UNAVAILABLE
         state = EventLog(path=self._run.events).state()
-        if not passing or (state in _FINAL and problem != _UNAVAILABLE):
-            return False
-        return attempts <= self.schedule.retries
+        over = state in _OVER or (state is RunState.FAILED and problem != _UNAVAILABLE)
+        return passing and not over and attempts <= self.schedule.retries
+
+    def _await_driver(self) -> None:
+        """Wait while the run is driven, or about to be."""
+        log = EventLog(path=self._run.events)
+        while is_driven(self._run) or is_due(self._run, log.read()):
+            time.sleep(_LOOK_S)
 
     def _judge(self, problem: int | None) -> tuple[RunState | None, str | None]:
         """Return the state that the run is left in, and what went wrong."""
@@ -175,15 +182,15 @@ class Keeper:
         Raises:
             UsageError: The job or the project's folder is gone.
         """
-        if self.schedule.cluster_up and (problem := self._launch_job("cluster", "up")):
-            return problem
-        where = ("--storage", str(self.storage.path))
         if EventLog(path=self._run.events).state() is not None:
             address = option(self.schedule.args, "--address")
-            words = ["--address", address] if address else []
-            return self._launch_job("resume", self._run_id, *words, *where)
-        words = run_words(self.schedule, tick=self.outcome.tick)
-        return self._launch_job("submit", *words, "--run-id", self._run_id, *where)
+            words = ["resume", self._run_id, *(["--address", address] if address else [])]
+        else:
+            words = ["submit", *run_words(self.schedule, tick=self.outcome.tick)]
+            words += ["--run-id", self._run_id]
+        if self.schedule.cluster_up and (problem := self._launch_job("cluster", "up")):
+            return problem
+        return self._launch_job(*words, "--storage", str(self.storage.path))
 
     def _launch_job(self, *words: str) -> int:
         folder = Path(self.schedule.folder)

@@ -10,6 +10,7 @@ before anything is started by it, costs as much for a thousand ticks as for one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -22,6 +23,7 @@ from typing import Any
 from orchestrator.atomic import read_json, storage_errors, sync_folder, write_json
 from orchestrator.errors import UnavailableError
 from orchestrator.schedule.decision import Outcome
+from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.storage import Storage
 
 #: After so many records it is noted where the last one of each schedule is.
@@ -85,7 +87,7 @@ class Log:
     """
 
     def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+        self._folder = SchedulesFolder.of(storage)
         self._number = 0
         #: Number of the last record of each schedule.
         self._last: dict[str, int] = {}
@@ -101,11 +103,11 @@ class Log:
             UnavailableError: A record is damaged, or can't be read.
         """
         changed: set[str] = set()
-        if self._number == 0 and self._storage.schedule_log_note.exists():
-            noted = read_json(self._storage.schedule_log_note)
+        if self._number == 0 and self._folder.note.exists():
+            noted = read_json(self._folder.note)
             self._number, self._last = noted["number"], noted["last"]
             changed |= set(self._last)
-        while (path := self._storage.schedule_log(self._number + 1)).exists():
+        while (path := self._folder.record(self._number + 1)).exists():
             entries = _read(path)
             self._number += 1
             self._last |= dict.fromkeys(entries, self._number)
@@ -121,7 +123,7 @@ class Log:
         """
         if key not in self._tails and key in self._last:
             number = self._last[key]
-            for other, entry in _read(self._storage.schedule_log(number)).items():
+            for other, entry in _read(self._folder.record(number)).items():
                 if self._last.get(other) == number:
                     self._tails.setdefault(other, entry)
         return self._tails.get(key)
@@ -136,7 +138,7 @@ class Log:
         while entry is not None:
             yield entry
             number = entry.previous
-            entry = _read(self._storage.schedule_log(number))[key] if number else None
+            entry = _read(self._folder.record(number))[key] if number else None
 
     def number_of_last(self, key: str) -> int:
         """Return the number of a schedule's last record; 0 if there is none."""
@@ -158,12 +160,14 @@ class Log:
         self._last |= dict.fromkeys(entries, self._number)
         self._tails |= entries
         if self._number % _NOTED_EVERY == 0:
-            noted = {"number": self._number, "last": self._last}
-            write_json(self._storage.schedule_log_note, noted)
+            # Without the note, whoever begins to read has more to read; the record is made.
+            with contextlib.suppress(UnavailableError):
+                noted = {"number": self._number, "last": self._last}
+                write_json(self._folder.note, noted)
 
     def _make(self, number: int, content: str) -> None:
         """Make a record's file with all that is in it, unless there is one of that number."""
-        path = self._storage.schedule_log(number)
+        path = self._folder.record(number)
         # A name that comes again would be dangerous: a loop that is killed between the next two
         # steps leaves it as another name of the record.
         temporary = path.with_name(f".{secrets.token_hex(8)}")

@@ -7,7 +7,7 @@ next one reads on from there.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.log import Log, OvertakenError
 from orchestrator.schedule.shelf import Shelf
-from orchestrator.schedule.timeline import Timeline
+from orchestrator.schedule.timeline import Draft, Timeline
 
 #: When what could not be recorded is tried again.
 _RETRY_AFTER = timedelta(seconds=10)
@@ -88,13 +88,14 @@ class Loop:
         self._drop(name)
         if version is None:
             return
-        self._versions[name] = version
         try:
-            timeline = Timeline(self._shelf.read(name), self._records, self._shelf.endings(name))
+            schedule = self._shelf.read(name)
         except LaunchJobError as err:
             self._log("unreadable", schedule=name, error=err.message)
+            self._versions[name] = version
             return
-        self._timelines[name] = timeline
+        timeline = Timeline(schedule, self._records, self._shelf.endings(name))
+        self._versions[name], self._timelines[name] = version, timeline
         self._enqueue(timeline, at=timeline.fires_at)
 
     def _drop(self, name: str) -> None:
@@ -112,25 +113,35 @@ class Loop:
         What can't be recorded is tried again later.
         """
         due = self._due(now)
+        try:
+            drafts = self._record(due, now)
+        except LaunchJobError as err:
+            self._log("error", error=err.message)
+            for timeline in due:
+                self._enqueue(timeline, at=now + _RETRY_AFTER)
+            return
+        for timeline in due:
+            self._enqueue(timeline, at=timeline.fires_at)
+        for timeline, draft in drafts:
+            for outcome in draft.entry.ticks:
+                self._follow(timeline.schedule, outcome, now)
+
+    def _record(self, due: Sequence[Timeline], now: datetime) -> list[tuple[Timeline, Draft]]:
+        """Decide what is due, and record it; nothing, where another loop has recorded meanwhile.
+
+        Raises:
+            UnavailableError: The log is damaged, or can't be read or written.
+        """
         drafts = [(timeline, draft) for timeline in due if (draft := timeline.draft(now))]
         try:
             if drafts:
                 self._records.append({one.schedule.key: draft.entry for one, draft in drafts})
         except OvertakenError:
             self._read_on()
-            drafts = []
-        except LaunchJobError as err:
-            self._log("error", error=err.message)
-            for timeline in due:
-                self._enqueue(timeline, at=now + _RETRY_AFTER)
-            return
+            return []
         for timeline, draft in drafts:
             timeline.commit(draft)
-        for timeline in due:
-            self._enqueue(timeline, at=timeline.fires_at)
-        for timeline, draft in drafts:
-            for outcome in draft.entry.ticks:
-                self._follow(timeline.schedule, outcome, now)
+        return drafts
 
     def _due(self, now: datetime) -> list[Timeline]:
         """Take from the queue what wants to be looked at."""

@@ -24,6 +24,7 @@ from orchestrator.driver_lock import is_held
 from orchestrator.errors import LaunchJobError
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
+from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.schedule.keeper import launch_job
 from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
@@ -58,20 +59,25 @@ class KeeperProcesses:
         """Start one; it ends at once where another one has the tick."""
         assert outcome.run_id is not None
         words = ("schedule", "keep", schedule.name, outcome.run_id)
+        path = SchedulesFolder.of(self.storage).schedule(schedule.name).log(outcome.run_id)
         try:
-            self._own[outcome.run_id] = subprocess.Popen(
-                launch_job(*words, "--storage", str(self.storage.path)),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Not the loop's own output: who reads that to its end waits for the loop alone.
+            with path.open("ab") as log:
+                self._own[outcome.run_id] = subprocess.Popen(
+                    launch_job(*words, "--storage", str(self.storage.path)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
         except OSError as err:  # Too many processes: the next beat tries again.
             log_line("error", run_id=outcome.run_id, error=str(err))
 
     def is_at_work(self, schedule: Schedule, outcome: Outcome) -> bool:
         """Return whether one lives, wherever it was started."""
         assert outcome.run_id is not None
-        folder = self.storage.schedule(schedule.name)
+        folder = SchedulesFolder.of(self.storage).schedule(schedule.name)
         return outcome.run_id in self._own or is_held(folder.attempts(outcome.run_id))
 
     def reap(self) -> None:
@@ -89,7 +95,7 @@ class Service:
     def __init__(self, storage: Storage) -> None:
         self._keepers = KeeperProcesses(storage=storage)
         self._loop = Loop(Shelf(storage=storage), self._keepers, log_line)
-        self._health = storage.loop_health(socket.gethostname().lower())
+        self._health = SchedulesFolder.of(storage).health(socket.gethostname().lower())
         self._started = datetime.now(UTC)
         self._beat_at = 0.0
         self._problem: str | None = None

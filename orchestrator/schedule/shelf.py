@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.atomic import read_json, storage_errors, write_atomic, write_json
-from orchestrator.errors import UsageError
+from orchestrator.errors import LaunchJobError, UsageError
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.ending import Endings
+from orchestrator.schedule.folder import ScheduleFolder, SchedulesFolder
 from orchestrator.schedule.log import Log
-from orchestrator.storage import ScheduleFolder, Storage
+from orchestrator.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +30,10 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Return the names of all schedules, sorted."""
-        with storage_errors(self.storage.schedules), contextlib.suppress(FileNotFoundError):
+        folder = SchedulesFolder.of(self.storage).path
+        with storage_errors(folder), contextlib.suppress(FileNotFoundError):
             # A path for each name would cost ten times as much.
-            names = os.listdir(self.storage.schedules)  # noqa: PTH208
+            names = os.listdir(folder)  # noqa: PTH208
             return sorted(name for name in names if name[0] != ".")
         return []
 
@@ -145,7 +147,7 @@ class Shelf:
         Raises:
             UnavailableError: The storage can't be read.
         """
-        path = self.storage.schedules_mark
+        path = SchedulesFolder.of(self.storage).mark
         with storage_errors(path):
             try:
                 return path.read_text()
@@ -153,16 +155,16 @@ class Shelf:
                 return ""
 
     def _mark(self) -> None:
-        write_atomic(self.storage.schedules_mark, secrets.token_hex(8))
+        write_atomic(SchedulesFolder.of(self.storage).mark, secrets.token_hex(8))
 
     def _folder(self, name: str) -> ScheduleFolder:
-        return self.storage.schedule(name)
+        return SchedulesFolder.of(self.storage).schedule(name)
 
-    def readable(self) -> Iterator[Schedule | UsageError]:
+    def readable(self) -> Iterator[Schedule | LaunchJobError]:
         """Yield every schedule, or what is wrong with its file, by name."""
         for name in self.names():
             try:
                 yield self.read(name)
-            except UsageError as err:
+            except LaunchJobError as err:
                 if self.version(name) is not None:
                     yield err

@@ -18,6 +18,9 @@ from orchestrator.training.task import WorkerTask
 #: How often news of the run is collected.
 _POLL_S = 0.1
 
+#: How long the mailbox may take to answer, before the workers' results are looked at again.
+_REPLY_S = 5.0
+
 #: Workers that are to stop have this long to take their next steps and write a checkpoint.
 _STOP_S = 60.0
 
@@ -61,6 +64,7 @@ class TrainingGroup:
         self._hear = hear
         # News may be lost with the mailbox; training goes on without, and tells what was done.
         self._monitor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Monitor).remote()
+        self._reply: Any = None
         self._trainer = _trainer(task, workers, self._monitor, environment)
         self._attempt = task.attempt
         self._results = [task.attempt.result(rank) for rank in range(workers)]
@@ -119,10 +123,16 @@ class TrainingGroup:
         """Pass on what has come; return whether the mailbox can be reached."""
         import ray
 
+        # A reply that is late is waited for the next time: what it holds is in the mailbox no more.
+        self._reply = self._reply or self._monitor.drain.remote()
         try:
-            updates = ray.get(self._monitor.drain.remote(), timeout=5)
-        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
+            updates = ray.get(self._reply, timeout=_REPLY_S)
+        except ray.exceptions.GetTimeoutError:
             return False
+        except ray.exceptions.RayActorError:
+            self._reply = None
+            return False
+        self._reply = None
         for update in updates:
             if update.kind in ("first_step", "evaluating"):
                 self._training = update.kind == "first_step"

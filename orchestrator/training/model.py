@@ -74,9 +74,16 @@ def distribute(training: Training, strategy: tf.distribute.Strategy, manifest: M
 def plain_twin(
     job: Job, params: Mapping[str, Any], manifest: Manifest, weights: list[NDArray[Any]]
 ) -> keras.Model:
-    """Build the model again, undistributed, with the given weights."""
+    """Build the model again, undistributed, with the given weights.
+
+    It isn't trained, so it needs no variables of metrics, whose tracing takes most of the time. The
+    optimizer has its own, since Keras warns of a saved model whose optimizer has none.
+    """
     twin = build_training(job, params, manifest.info)
-    _create_variables(twin, manifest)
+    if not twin.model.built:
+        x, _ = _example(manifest, one_hot=twin.one_hot)
+        twin.model(x)
+    twin.model.optimizer.build(twin.model.trainable_variables)
     twin.model.set_weights(weights)
     return twin.model
 

@@ -23,7 +23,7 @@ def load_model(run: str = "latest", *, storage: str | None = None) -> keras.Mode
 
     Args:
         run: A run's identifier, the beginning or the end of one, or `latest`.
-        storage: Folder of runs; LAUNCH_JOB_STORAGE or `./runs-store` if none is given.
+        storage: Where runs are kept; LAUNCH_JOB_STORAGE or `./runs-store` if none is given.
 
     Raises:
         UsageError: There is no such run, it hasn't trained a model to its end, it is of an older

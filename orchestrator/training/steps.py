@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import RunFailedError
+from orchestrator.timeline import phase
 from orchestrator.training.gradients import train_step_of
 from orchestrator.training.reduction import GradientReduction
 
@@ -132,7 +133,8 @@ class Stepper:
         ) -> tuple[tf.Tensor, tf.Tensor]:
             x, y = tf.nest.map_structure(operator.itemgetter(step), rows)
             kept = [v.value + 0 for v in model.metrics_variables] if lends else []
-            with reduction.step(share, wish):
+            # This Python runs when the graph is made of it, not when steps are taken.
+            with phase("trace"), reduction.step(share, wish):
                 train_step((x, y))
             # A row that was only lent to take part in the sum is not counted.
             for variable, value in zip(model.metrics_variables if lends else [], kept, strict=True):

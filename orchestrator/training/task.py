@@ -12,6 +12,7 @@ from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog import Declaration
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
+from orchestrator.objects import Objects
 from orchestrator.predictions import Predictions
 from orchestrator.spec import RunSpec
 from orchestrator.storage import AttemptFolder, RunFolder
@@ -29,7 +30,7 @@ class WorkerTask:
     spec: RunSpec
     #: Where the job is declared; workers load it again.
     job: Declaration
-    #: Folder of the prepared dataset.
+    #: Folder of the prepared dataset; of its copies, if it lies elsewhere.
     dataset: Path
     #: The attempt, and with it the run.
     attempt: AttemptFolder
@@ -39,6 +40,8 @@ class WorkerTask:
     threads: int
     #: Versions of Python and of packages that it has to compute with.
     versions: Mapping[str, str] = field(default_factory=dict)
+    #: Where the dataset lies, if that isn't the folder.
+    objects: Objects | None = None
     #: Name of the checkpoint to go on from; None: from the beginning.
     checkpoint: str | None = None
     #: When the attempt was begun, in seconds since 1970, by the driver's clock.

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.atomic import write_json
+from orchestrator.caches import shard_cache
 from orchestrator.catalog import Job, Training, load_declared
 from orchestrator.data.batches import StepReader, evaluation_batches
+from orchestrator.data.cache import Shards, shards_for_worker
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
 from orchestrator.errors import LaunchJobError
 from orchestrator.log_times import keep_times
@@ -71,6 +73,7 @@ class _Worker:
         self.workers = workers
         self.job = load_declared(task.job, Job)
         self.manifest = Manifest.read(task.dataset)
+        self.shards = self._shards()
         self.news = News(task.monitor if rank == 0 else None)
 
     def run(self) -> None:
@@ -131,10 +134,21 @@ class _Worker:
         asked = self.task.spec.deterministic
         return self.task.device == "cpu" if asked is None else asked
 
+    def _shards(self) -> Shards:
+        """Return the dataset's shards; where they lie afar, copying them begins at once."""
+        plan = self.task.plan(self.manifest, workers=self.workers)
+        own = plan.order.streams_of(self.rank)
+        return shards_for_worker(
+            self.task.dataset,
+            self.manifest,
+            [(split, stream) for split in ("train", "test") for stream in own],
+            objects=self.task.objects,
+            cache=shard_cache(self.manifest.dataset, self.manifest.fingerprint),
+        )
+
     def _reader(self) -> StepReader:
         return StepReader(
-            folder=self.task.dataset,
-            manifest=self.manifest,
+            shards=self.shards,
             plan=self.task.plan(self.manifest, workers=self.workers),
             worker=self.rank,
             seed=self.task.spec.seed,
@@ -149,7 +163,7 @@ class _Worker:
         batches = (
             (stream, features_of(self.manifest, rows), rows[label], rows[ROW_COLUMN])
             for stream, rows in evaluation_batches(
-                self.task.dataset, self.manifest, worker=self.rank, workers=self.workers
+                self.shards, worker=self.rank, workers=self.workers
             )
         )
         with phase("evaluation"):

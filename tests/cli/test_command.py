@@ -207,7 +207,7 @@ def test_reader_that_has_gone_is_no_failed_run(command, args):
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        ("launch-job re", {"report", "results", "resume"}),
+        ("launch-job re", {"report", "reproduce", "results", "resume"}),
         ("launch-job lstm-mnist --activation ", {"tanh", "relu"}),
         ("launch-job report la", {"latest"}),
         ("launch-job lstm-mnist --uni", {"--units"}),

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.atomic import unfinished_folder, write_json
+from orchestrator.caches import shard_cache
 from orchestrator.cli.data import data
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import UsageError
@@ -22,6 +23,7 @@ LINES = [
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LAUNCH_JOB_STORAGE", str(tmp_path / "store"))
     (tmp_path / "people.csv").write_text("\n".join(LINES) + "\n")
 
@@ -58,8 +60,11 @@ def test_what_is_prepared_is_listed_found_again_and_removed(run):
     assert first["fingerprint"].startswith(listed[1]["fingerprint"])
     run("rm", listed[1]["fingerprint"][:6])
     assert [p["name"] for p in json.loads(run("ls", "-o", "json"))] == ["digits"]
+    copies = shard_cache("digits", json.loads(run("ls", "-o", "json"))[0]["fingerprint"])
+    (copies / "train").mkdir(parents=True)
     run("rm", "digits")
     assert json.loads(run("ls", "-o", "json")) == []
+    assert not copies.exists()
 
 
 def test_the_form_that_a_job_takes(run, tmp_path):

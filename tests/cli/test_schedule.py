@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 import yaml
 
-from orchestrator.cli.main import run
+from orchestrator.cli.main import cli, run
 
 JOB = '''
 """Sorts pets."""
@@ -37,7 +37,7 @@ def launch_job(tmp_path, monkeypatch, capsys):
         assert run([str(arg) for arg in args]) == code, capsys.readouterr()
         return capsys.readouterr()
 
-    call.folder = tmp_path
+    call.folder, call.printed = tmp_path, capsys.readouterr
     write_job(call, "units: int = 3, start: int = 0")
     return call
 
@@ -324,3 +324,33 @@ def test_ticks_of_next_are_in_order(launch_job):
     launch_job("schedule", "add", "often", "pets", "--every", "90s")
     ticks = json.loads(launch_job("schedule", "next", "often", "-o", "json").out)
     assert all(a < b for a, b in pairwise(ticks))
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["add", "apply", "ls", "show", "next", "pause", "resume", "rm", "run", "start", "export"],
+)
+def test_every_verb_has_help_with_an_example(launch_job, verb):
+    text = launch_job("schedule", verb, "--help").out
+    assert f"launch-job schedule {verb}" in text.split("Example", 1)[1]
+
+
+def test_a_schedule_whose_file_is_damaged_hides_no_other(launch_job):
+    for name in ("broken", "nightly"):
+        launch_job("schedule", "add", name, "pets", "--cron", "@daily")
+    (launch_job.folder / "store" / "schedules" / "broken" / "schedule.json").write_text("{")
+    said = launch_job("schedule", "ls", "-o", "json")
+    assert [one["name"] for one in json.loads(said.out)] == ["nightly"]
+    assert "broken" in said.err
+
+
+def test_names_are_completed(launch_job, monkeypatch):
+    for name in ("nightly", "noon", "weekly"):
+        launch_job("schedule", "add", name, "pets", "--cron", "@daily")
+    words = {"COMP_WORDS": "launch-job schedule show n", "COMP_CWORD": "n"}
+    for name, value in {"_LAUNCH_JOB_COMPLETE": "fish_complete", **words}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        cli.main([], prog_name="launch-job")
+    found = launch_job.printed().out.splitlines()
+    assert [line.split(",")[-1].strip() for line in found] == ["nightly", "noon"]

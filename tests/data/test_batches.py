@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.data.batches import StepReader, evaluation_batches
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import ROW_COLUMN
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.prepare import PreparedDataset, prepare
@@ -27,7 +28,7 @@ def readers(prepared: PreparedDataset, workers: int, batch_size: int, *, seed=5,
     )
     return [
         StepReader(
-            folder=prepared.folder, manifest=prepared.manifest, plan=plan, worker=w, seed=seed
+            shards=StoredShards(prepared.folder, prepared.manifest), plan=plan, worker=w, seed=seed
         )
         for w in range(workers)
     ]
@@ -170,7 +171,10 @@ def evaluation_batches_of(prepared, *, workers=1, **options):
         item
         for worker in range(workers)
         for item in evaluation_batches(
-            prepared.folder, prepared.manifest, worker=worker, workers=workers, **options
+            StoredShards(prepared.folder, prepared.manifest),
+            worker=worker,
+            workers=workers,
+            **options,
         )
     ]
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from orchestrator.data.batches import evaluation_batches
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import MANIFEST_FILE, ROW_COLUMN, Manifest
 from orchestrator.data.order import stream_rows
 from orchestrator.data.prepare import PreparedDataset, prepare, verify
@@ -34,7 +35,9 @@ def storage(tmp_path) -> Storage:
 
 def rows_of(prepared: PreparedDataset, split: str) -> list[tuple[int, dict[str, np.ndarray]]]:
     return list(
-        evaluation_batches(prepared.folder, prepared.manifest, worker=0, workers=1, split=split)
+        evaluation_batches(
+            StoredShards(prepared.folder, prepared.manifest), worker=0, workers=1, split=split
+        )
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from orchestrator.data.batches import evaluation_batches
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
 from orchestrator.tally import merge
 from orchestrator.training.evaluation import evaluate
@@ -20,7 +21,7 @@ for workers in map(int, sys.argv[3:]):
         batches = (
             (stream, features_of(manifest, rows), rows["label"], rows[ROW_COLUMN])
             for stream, rows in evaluation_batches(
-                dataset, manifest, worker=worker, workers=workers
+                StoredShards(dataset, manifest), worker=worker, workers=workers
             )
         )
         counted, _ = evaluate(model, batches, len(manifest.classes))

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from processes import left_running
 
+from orchestrator.predictions import Predictions
+
 FIELDS = {
     *("run_id", "job", "params", "dataset", "dataset_fingerprint", "workers", "epochs"),
     *("batch_size", "seed", "accuracy", "loss", "test_rows", "confusion_matrix", "per_class"),
@@ -66,6 +68,23 @@ def test_run_folder_holds_everything(launch_job, report):
     ]
     assert list((folder / "tensorboard").rglob("events.out.tfevents.*"))
     assert [p.name for p in (folder / "checkpoints").iterdir()] == ["epoch-00001-step-0000000"]
+
+
+def test_predictions_and_metrics_add_up_to_the_report(launch_job, report):
+    folder = launch_job.run_folder(report)
+    said = Predictions.read(folder / "predictions.arrow")
+    right = (said.label == said.predicted).mean()
+    assert (len(said), right) == (10_000, report["accuracy"])
+    sql = "SELECT step FROM metrics WHERE epoch = 1 ORDER BY step"
+    rows = json.loads(launch_job("results", "--sql", sql, "-o", "json").stdout)
+    # A twentieth of 469 steps is 24; the last row is of the whole epoch.
+    assert [row["step"] for row in rows] == [*range(24, 469, 24), None]
+
+
+def test_page_shows_the_mistakes_as_pictures(launch_job, report):
+    launch_job("report", "latest")
+    page = (launch_job.run_folder(report) / "report.html").read_text()
+    assert page.count("data:image/png") == len(report["hardest_mistakes"]) == 25
 
 
 def test_events_tell_the_whole_story(launch_job, report):

@@ -44,7 +44,8 @@ def test_it_is_recorded_once(launch_job, run_id):
         "import os; from orchestrator.results.tables import ResultsStore; "
         "from orchestrator.storage import Storage; "
         "store = ResultsStore(storage=Storage.at(os.environ['LAUNCH_JOB_STORAGE'])); "
-        "print([store.table(name).num_rows for name in ('runs', 'reports', 'metrics')])"
+        "print([store.table(name).num_rows for name in ('runs', 'reports')]); "
+        "print([[row['epoch'], row['step']] for row in store.table('metrics').to_pylist()])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -53,10 +54,34 @@ def test_it_is_recorded_once(launch_job, run_id):
         text=True,
         timeout=60,
     )
-    assert json.loads(done.stdout) == [1, 1, 1], done.stderr
+    rows, metrics = map(json.loads, done.stdout.splitlines())
+    assert rows == [1, 1], done.stderr
+    places = [(epoch, step or 0) for epoch, step in metrics]
+    # The whole epoch, and places within it; none of them twice.
+    assert (1, 0) in places
+    assert len(places) == len(set(places)) > 5
 
 
 def test_its_report_tells_each_time(launch_job, run_id):
     report = json.loads(launch_job("report", run_id, "-o", "json").stdout)
     assert [entry["event"] for entry in report["restarts"]] == ["resume"] * len(STEPS)
     assert report["steps"] == 45
+
+
+def test_done_again_it_has_bitwise_the_same_weights(launch_job, run_id):
+    """However often its driver was killed: the reproduction is left alone."""
+    verdict = json.loads(launch_job("reproduce", run_id, "-o", "json").stdout)
+    assert (verdict["outcome"], verdict["changes"]) == ("bitwise", [])
+    runs = json.loads(launch_job("ls", "-o", "json").stdout)
+    assert [run["state"] for run in runs] == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_one_other_byte_of_the_job_is_said_before_it_is_done_again(launch_job, run_id):
+    (job,) = (launch_job.folder / "jobs").glob("*.py")
+    code = job.read_bytes()
+    job.write_bytes(code + b"\n")
+    try:
+        told = json.loads(launch_job("reproduce", run_id, "--dry-run", "-o", "json").stdout)
+    finally:
+        job.write_bytes(code)
+    assert [change["name"] for change in told["changes"]] == ["job's file (SHA-256)"]

@@ -132,6 +132,23 @@ def test_small_files_become_one(store, monkeypatch):
     assert len(delta(store).file_uris()) == 1
 
 
+def test_large_files_are_left_as_they_are(store, monkeypatch):
+    monkeypatch.setattr(delta_module, "_MOST_FILES", 2)
+    monkeypatch.setattr(delta_module, "_FILE_BYTES", 2)
+    for number in range(4):
+        store.record(sample(f"r{number}"))
+    assert len(delta(store).file_uris()) == 4
+
+
+def test_files_that_were_replaced_are_there_for_their_readers(store, monkeypatch):
+    store.record(sample("a"))
+    reader = store._table("runs").latest()
+    monkeypatch.setattr(delta_module, "_MOST_FILES", 2)
+    for number in range(4):
+        store.record(sample(f"r{number}"))
+    assert reader.read()["run_id"].to_pylist() == ["a"]
+
+
 def test_columns_are_only_added(store, monkeypatch):
     """A table of an earlier version gets the new column, and one of a later version keeps its."""
     store.record(sample("a"))

@@ -182,3 +182,16 @@ def test_a_scheduled_run_names_its_dataset_and_carries_its_tick(tmp_path):
     assert words[-4:] == ["--tag", "schedule=nightly", "--tag", f"tick={FIRST.isoformat()}"]
     named = make_schedule(job="lstm-mnist", args=("--dataset=digits",), folder=str(tmp_path))
     assert "--dataset" not in run_words(named, tick=FIRST)
+
+
+def test_a_run_that_succeeded_is_over_whatever_its_process_said_last(shelf):
+    tick = Tick(shelf, [((*BEGUN, RunState.SUCCEEDED), 3)])
+    assert tick.keeper.keep().attempts == 1
+
+
+def test_no_cluster_goes_up_for_a_job_that_is_gone(shelf):
+    tick = Tick(shelf, job="gone", args=(), cluster_up=True)
+    ending = tick.keeper.keep()
+    assert ending.state is None
+    assert "There is no job 'gone'" in ending.why
+    assert tick.words == []

@@ -6,6 +6,7 @@ from sample_schedules import FIRST
 
 from orchestrator.errors import UnavailableError
 from orchestrator.schedule.decision import Outcome
+from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.schedule.log import Entry, Log, OvertakenError
 from orchestrator.storage import Storage
 
@@ -38,7 +39,7 @@ def test_nothing_is_left_beside_the_records(storage):
     log.append({"a": entry(1)})
     with pytest.raises(OvertakenError):
         Log(storage).append({"a": entry(1)})
-    folder = storage.schedule_log(1).parent
+    folder = SchedulesFolder.of(storage).record(1).parent
     assert [path.name for path in folder.iterdir()] == ["0000000001.json"]
 
 
@@ -61,10 +62,10 @@ def test_a_note_that_is_old_is_no_harm(storage):
     log = Log(storage)
     for number in range(1, 65):
         log.append({"a": entry(number, previous=number - 1)})
-    old = storage.schedule_log_note.read_text()
+    old = SchedulesFolder.of(storage).note.read_text()
     for number in range(65, 130):
         log.append({"a": entry(number, previous=number - 1)})
-    storage.schedule_log_note.write_text(old)
+    SchedulesFolder.of(storage).note.write_text(old)
     reader = Log(storage)
     reader.read_on()
     assert reader.tail("a") == log.tail("a")
@@ -73,6 +74,6 @@ def test_a_note_that_is_old_is_no_harm(storage):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', json.dumps({"a": {"previous": 0}})])
 def test_a_damaged_record_is_named(storage, content):
     Log(storage).append({"a": entry(1)})
-    storage.schedule_log(1).write_text(content)
+    SchedulesFolder.of(storage).record(1).write_text(content)
     with pytest.raises(UnavailableError, match=r"0000000001\.json is damaged"):
         Log(storage).read_on()

@@ -4,7 +4,11 @@ from datetime import timedelta
 import pytest
 from sample_schedules import FIRST, make_schedule
 
+from orchestrator.errors import UnavailableError
+from orchestrator.schedule import log as log_module
 from orchestrator.schedule.ending import Ending
+from orchestrator.schedule.folder import SchedulesFolder
+from orchestrator.schedule.log import Log
 from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.schedule.timeline import fire_now, settle
@@ -182,11 +186,60 @@ def test_other_times_count_from_the_change(shelf, keepers, start_loop):
 def test_a_schedule_that_is_damaged_keeps_no_other_from_firing(shelf, keepers, start_loop):
     for name in ("damaged", "nightly"):
         shelf.write(make_schedule(name, every_s=3600))
-    shelf.storage.schedule("damaged").definition.write_text('{"name": "damaged"}')
+    SchedulesFolder.of(shelf.storage).schedule("damaged").definition.write_text(
+        '{"name": "damaged"}'
+    )
     loop = start_loop()
     loop.turn(FIRST + HOUR)
     assert fates(shelf) == ["fired"]
     assert [event for event, _ in start_loop.said] == ["unreadable", "tick"]
+
+
+def test_what_can_not_be_recorded_is_recorded_later(shelf, keepers, start_loop, monkeypatch):
+    shelf.write(make_schedule(every_s=3600))
+    loop = start_loop()
+
+    def fail(log, number, content):
+        raise UnavailableError("The disk is full.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Log, "_make", fail)
+        loop.turn(FIRST + HOUR)
+    assert (fates(shelf), keepers.started) == ([], [])
+    loop.turn(FIRST + HOUR)
+    assert fates(shelf) == []
+    loop.turn(FIRST + HOUR + timedelta(seconds=10))
+    assert fates(shelf) == ["fired"]
+
+
+def test_a_note_that_can_not_be_written_makes_no_tick_fire_twice(
+    shelf, keepers, start_loop, monkeypatch
+):
+    shelf.write(make_schedule(every_s=3600, overlap="allow"))
+    loop = start_loop()
+
+    def fail(path, value):
+        raise UnavailableError("The disk is full.")
+
+    monkeypatch.setattr(log_module, "write_json", fail)
+    for hour in range(1, 130):
+        loop.turn(FIRST + HOUR * hour)
+    assert fates(shelf) == ["fired"] * 129
+    assert len(set(keepers.started)) == len(keepers.started) == 129
+
+
+def test_a_log_that_is_damaged_for_a_while_stops_no_schedule_for_good(shelf, keepers, start_loop):
+    shelf.write(make_schedule(every_s=3600, overlap="allow"))
+    loop, other = start_loop(), start_loop()
+    other.turn(FIRST + HOUR)
+    record = SchedulesFolder.of(shelf.storage).record(1)
+    content = record.read_text()
+    record.write_text("{")
+    loop.turn(FIRST + HOUR)
+    record.write_text(content)
+    for second in (10, 10, 3600):
+        loop.turn(FIRST + HOUR + timedelta(seconds=second))
+    assert fates(shelf) == ["fired", "fired"]
 
 
 def test_start_and_end_and_jitter(shelf, keepers, start_loop):

@@ -10,6 +10,7 @@ import pytest
 from sample_schedules import FIRST, make_schedule
 
 from orchestrator.schedule.ending import Ending, Endings
+from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.schedule.log import Log
 from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
@@ -41,7 +42,7 @@ class Machine:
     def start(self, schedule, outcome):
         self.perhaps_kill()
         # As the process itself does: it looks whether the tick has ended, or has a keeper.
-        endings = Endings(folder=self.storage.schedule(schedule.name))
+        endings = Endings(folder=SchedulesFolder.of(self.storage).schedule(schedule.name))
         if not endings.has(outcome):
             self.runs[outcome.run_id] += 1
             endings.record(

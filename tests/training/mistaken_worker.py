@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from orchestrator.catalog import Job, load_entry
 from orchestrator.data.batches import StepReader
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.storage import RunFolder
@@ -20,7 +21,7 @@ manifest = Manifest.read(dataset)
 plan = TrainingPlan(
     rows=manifest.rows("train"), streams=manifest.streams, workers=1, batch_size=2, epochs=1
 )
-reader = StepReader(folder=dataset, manifest=manifest, plan=plan, worker=0, seed=0)
+reader = StepReader(shards=StoredShards(dataset, manifest), plan=plan, worker=0, seed=0)
 job = load_entry(path, Job)
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 for how in sys.argv[6:]:

@@ -8,6 +8,7 @@ import parity_models
 import tensorflow as tf
 
 from orchestrator.data.batches import StepReader
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.training.feed import features_of
@@ -25,7 +26,7 @@ def train_all(dataset, models):
         batch_size=parity_models.BATCH,
         epochs=parity_models.EPOCHS,
     )
-    reader = StepReader(folder=dataset, manifest=manifest, plan=plan, worker=0, seed=7)
+    reader = StepReader(shards=StoredShards(dataset, manifest), plan=plan, worker=0, seed=7)
     steps = [{name: tf.constant(rows[name]) for name in rows} for rows in reader.steps()]
     batches = [(features_of(manifest, rows), rows["label"].numpy()) for rows in steps]
     for name, build in models.items():

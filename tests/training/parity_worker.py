@@ -8,6 +8,7 @@ import parity_models
 import tensorflow as tf
 
 from orchestrator.data.batches import StepReader
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.storage import RunFolder
@@ -31,7 +32,7 @@ def train_all(dataset, models):
         batch_size=parity_models.BATCH,
         epochs=parity_models.EPOCHS,
     )
-    reader = StepReader(folder=dataset, manifest=manifest, plan=plan, worker=rank, seed=7)
+    reader = StepReader(shards=StoredShards(dataset, manifest), plan=plan, worker=rank, seed=7)
     for name, build in models.items():
         with strategy.scope():
             training = build(manifest.info)

@@ -9,6 +9,7 @@ import resume_models
 import tensorflow as tf
 
 from orchestrator.data.batches import StepReader
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.storage import RunFolder
@@ -32,7 +33,7 @@ plan = TrainingPlan(
     batch_size=resume_models.BATCH,
     epochs=resume_models.EPOCHS,
 )
-reader = StepReader(folder=dataset, manifest=manifest, plan=plan, worker=rank, seed=7)
+reader = StepReader(shards=StoredShards(dataset, manifest), plan=plan, worker=rank, seed=7)
 results = {}
 for case in cases:
     name, cut = case.split("/")

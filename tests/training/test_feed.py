@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from orchestrator.data.batches import StepReader
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import ROW_COLUMN
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.prepare import PreparedDataset, prepare
@@ -41,7 +42,9 @@ def reader(data: PreparedDataset, *, worker: int, workers: int, batch_size: int)
         batch_size=batch_size,
         epochs=2,
     )
-    return StepReader(folder=data.folder, manifest=data.manifest, plan=plan, worker=worker, seed=1)
+    return StepReader(
+        shards=StoredShards(data.folder, data.manifest), plan=plan, worker=worker, seed=1
+    )
 
 
 def fed(mine: StepReader, *, one_hot: bool = False, **options: int) -> list[tuple]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.export.exported import Exported, firing, untold
+from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.storage import Storage
 
 #: Exit code by which a task of Airflow's BashOperator counts as skipped.
@@ -52,7 +53,7 @@ def to_airflow(schedule: Schedule, storage: Storage) -> Exported:
         notes.append("--overlap replace is --overlap queue here: a tick waits for the run before")
     command = firing(schedule, storage)
     if schedule.overlap == "skip":
-        lock = storage.schedule(schedule.name).path / "airflow.lock"
+        lock = SchedulesFolder.of(storage).schedule(schedule.name).run_lock
         command = f"flock -n -E {_SKIPPED} {shlex.quote(str(lock))} {command}"
     by_cron = schedule.cron is not None
     content = _DAG.format(

@@ -6,6 +6,7 @@ import shlex
 
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.export.exported import Exported, cron_fields, firing, untold
+from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.storage import Storage
 
 #: What keeps two runs apart, by `--overlap`: util-linux's flock, on a file of the schedule.
@@ -27,7 +28,7 @@ def to_cron(schedule: Schedule, storage: Storage) -> Exported:
         notes.append("cronie reads CRON_TZ; Debian's cron goes by the zone of the machine")
     command = firing(schedule, storage)
     if lock := _LOCKS[schedule.overlap]:
-        path = storage.schedule(schedule.name).path / "cron.lock"
+        path = SchedulesFolder.of(storage).schedule(schedule.name).run_lock
         command = f"{lock} {shlex.quote(str(path))} {command}"
     lines = [
         f"# launch-job schedule {schedule.name}: {schedule.job}",

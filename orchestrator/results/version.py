@@ -1,0 +1,180 @@
+"""One version of a table, as a reader sees it: whatever writers do meanwhile, it stays as it is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import UnavailableError
+from orchestrator.results.table_place import TablePlace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+    from deltalake import DeltaTable
+
+#: Columns that newer runs are larger in, and whose bounds are noted for each file.
+NEWEST = ("started_at", "run_id")
+
+#: Runs that are looked up one by one; of more, there are some in each group of rows.
+_FEW = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableVersion:
+    """Rows of runs (column `run_id`), in files whose bounds are known."""
+
+    #: Where the table lies.
+    place: TablePlace
+    #: Columns of a table that isn't there yet.
+    schema: pa.Schema
+    #: The version; None: there is no table yet.
+    delta: DeltaTable | None
+
+    @classmethod
+    def latest(cls, place: TablePlace, schema: pa.Schema) -> TableVersion:
+        """Return the newest version of a table.
+
+        Raises:
+            UnavailableError: The table can't be read.
+        """
+        with delta_errors(place):
+            return cls(place=place, schema=schema, delta=place.open())
+
+    def dataset(self) -> ds.Dataset:
+        """Return all rows; a reader leaves files out by the bounds of any column.
+
+        Raises:
+            UnavailableError: The table can't be read.
+        """
+        import pyarrow.dataset as ds
+
+        if self.delta is None:
+            return ds.dataset(self.schema.empty_table())
+        with delta_errors(self.place):
+            return self.delta.to_pyarrow_dataset(filesystem=self.place.file_system)
+
+    def read(
+        self,
+        *,
+        where: pc.Expression | None = None,
+        columns: Sequence[str] | None = None,
+        since: datetime | None = None,
+    ) -> pa.Table:
+        """Return rows.
+
+        Args:
+            where: Only rows that this holds of.
+            columns: Only these columns; all if none are named.
+            since: Files whose runs were all asked for before are not opened.
+
+        Raises:
+            UnavailableError: The table can't be read.
+        """
+        files = [file for file in self._files if since is None or _latest(file) >= since]
+        with delta_errors(self.place):
+            names = None if columns is None else [*columns]
+            return self._part(files).to_table(filter=where, columns=names)
+
+    def newest(self, number: int, *, where: pc.Expression | None) -> pa.Array:
+        """Return the identifiers of the newest runs, newest first; older files are not opened.
+
+        Args:
+            number: At most so many.
+            where: Only rows that this holds of.
+
+        Raises:
+            UnavailableError: The table can't be read.
+        """
+        import pyarrow as pa
+
+        columns = [*NEWEST]
+        order = [(name, "descending") for name in columns]
+        found = self._part([]).to_table(columns=columns)
+        with delta_errors(self.place):
+            for file in sorted(self._files, key=_latest, reverse=True):
+                if found.num_rows == number and _latest(file) < found["started_at"][-1].as_py():
+                    break
+                # For so little, threads cost more than they give.
+                rows = self._part([file]).to_table(filter=where, columns=columns, use_threads=False)
+                found = pa.concat_tables([found, rows]).sort_by(order).slice(0, number)
+        return found["run_id"].combine_chunks()
+
+    def of_runs(self, run_ids: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of some runs; files that can't have one are not opened.
+
+        Args:
+            run_ids: The runs.
+            columns: Those of these columns that the table has; all if none are named.
+
+        Raises:
+            UnavailableError: The table can't be read.
+        """
+        import pyarrow.compute as pc
+
+        part = self._part([file for file in self._files if _may_hold(file, run_ids)])
+        known = None if columns is None else [c for c in columns if c in part.schema.names]
+        run_id = pc.field("run_id")
+        where = run_id.isin(run_ids)
+        if len(run_ids) <= _FEW:
+            # One by one, so that only those groups of rows are read that may have one of them.
+            where = reduce(or_, (run_id == one for one in run_ids), pc.scalar(False))
+        with delta_errors(self.place):
+            return part.to_table(filter=where, columns=known, use_threads=False)
+
+    @cached_property
+    def _files(self) -> list[dict[str, Any]]:
+        import pyarrow as pa
+
+        if self.delta is None:
+            return []
+        return pa.table(self.delta.get_add_actions(flatten=True)).to_pylist()
+
+    def _part(self, files: Sequence[Mapping[str, Any]]) -> ds.Dataset:
+        """Return the rows of some files; Delta's own reader looks at the bounds of all first."""
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        schema = self.schema if self.delta is None else pa.schema(self.delta.schema())
+        if not files:
+            return ds.dataset(schema.empty_table())
+        paths, system = [file["path"] for file in files], self.place.file_system
+        return ds.dataset(paths, schema=schema, format="parquet", filesystem=system)
+
+
+def _may_hold(file: Mapping[str, Any], run_ids: Sequence[str]) -> bool:
+    """Return whether a file may have rows of some runs; one that doesn't tell may have any."""
+    low, high = file.get("min.run_id"), file.get("max.run_id")
+    return low is None or high is None or any(low <= run_id <= high for run_id in run_ids)
+
+
+def _latest(file: Mapping[str, Any]) -> datetime:
+    """Return when the last run of a file was asked for; one that doesn't tell may hold any."""
+    return file.get("max.started_at") or datetime.max.replace(tzinfo=UTC)
+
+
+@contextlib.contextmanager
+def delta_errors(place: TablePlace) -> Iterator[None]:
+    """Turn Delta's errors into one that names the table, but for the one that asks to try again.
+
+    Raises:
+        CommitFailedError: Another writer was faster.
+        UnavailableError: The table can't be used.
+    """
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except (DeltaError, OSError) as err:
+        raise UnavailableError(
+            f"Can't use the results table {place}: {' '.join(str(err).split())}",
+            hint="Is the disk full, or a file of the table gone? Reports lie in the runs' folders.",
+        ) from err

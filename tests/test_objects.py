@@ -1,0 +1,84 @@
+"""Objects on S3: whole or not there, and told from those before them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from orchestrator.errors import UnavailableError, UsageError
+from orchestrator.objects import Objects
+
+
+@pytest.fixture
+def objects(bucket):
+    return Objects.at(f"{bucket}/a/storage/")
+
+
+def test_what_is_written_is_read(objects):
+    objects.write("one/two.json", b"12")
+    objects.write("one/two.json", b"123")
+    assert objects.read("one/two.json") == b"123"
+    assert objects.within("one").read("two.json") == b"123"
+    assert objects.read("one/three.json") is None
+    assert objects.read("none/three.json") is None
+
+
+def test_names_are_listed_with_what_tells_a_new_object_from_an_old(objects):
+    for name in ("one/x", "one/two/y", "one/two/z", "other"):
+        objects.write(name, name.encode())
+    one = objects.within("one")
+    assert {name: state.size_bytes for name, state in one.states().items()} == {
+        "x": 5,
+        "two/y": 9,
+        "two/z": 9,
+    }
+    assert list(one.states(deep=False)) == ["x"]
+    assert objects.folders() == ["one"]
+    assert objects.within("nothing").states() == {}
+    assert objects.within("nothing").folders() == []
+    objects.remove("one/two/y")
+    objects.remove("one/two/y")
+    assert sorted(one.states()) == ["two/z", "x"]
+    one.remove_folder("two")
+    one.remove_folder("two")
+    assert sorted(one.states()) == ["x"]
+    assert one.folders() == []
+
+
+@pytest.mark.parametrize("size", [0, 1000, 20 << 20])
+def test_files_go_up_and_come_down_whole(objects, tmp_path, size):
+    (tmp_path / "file").write_bytes(content := os.urandom(size))
+    objects.upload(tmp_path / "file", "there")
+    objects.download("there", tmp_path / "deep" / "back")
+    assert (tmp_path / "deep" / "back").read_bytes() == content
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["back"]
+    with pytest.raises(FileNotFoundError):
+        objects.upload(tmp_path / "gone", "there")
+    with pytest.raises(FileNotFoundError):
+        objects.download("gone", tmp_path / "deep" / "other")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["back"]
+
+
+def test_what_cannot_be_reached_is_named(bucket, monkeypatch):
+    with pytest.raises(UnavailableError, match="Can't use s3://no-such-bucket"):
+        Objects.at("s3://no-such-bucket/x").write("name", b"")
+    with pytest.raises(UnavailableError, match="there is no bucket no-such-bucket"):
+        Objects.at("s3://no-such-bucket/x").folders()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(UnavailableError, match="Can't use s3://elsewhere/x/name"):
+        Objects.at("s3://elsewhere/x").read("name")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("s3://", "s3:///path", "s3://bucket/a//b", "s3://bucket/../b"),
+        *("s3://key:secret@bucket/a", "s3://bucket/a?secret_key=b", "s3://bucket/a#b"),
+    ],
+)
+def test_an_address_is_a_place_and_nothing_else(address):
+    with pytest.raises(UsageError) as caught:
+        Objects.at(address)
+    assert "secret@" not in caught.value.message
+    assert "secret_key" not in caught.value.message
