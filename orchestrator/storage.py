@@ -315,6 +315,10 @@ class Storage:
         """Folder of prepared datasets."""
         return self.path / "datasets"
 
+    def lock(self, digest: str) -> Path:
+        """Return a lock file of packages that runs had installed, by its SHA-256."""
+        return self.path / "locks" / f"{digest}.lock"
+
     def dataset(self, name: str, fingerprint: str) -> Path:
         """Return the folder of a prepared dataset."""
         return self.datasets / check_name(name, what="dataset") / fingerprint[:16]

@@ -154,7 +154,7 @@ def submit(
     jobs = JobsApi(find_dashboard(request.address), insecure=insecure)
     project = find_project(Path.cwd())
     package = list_package(project) if project else None
-    environment = locked_environment(project) if install else {}
+    environment = locked_environment(project, request.storage) if install else {}
     run = request.storage.run(request.spec.run_id)
     with tempfile.TemporaryDirectory() as folder, DriverLock(run):
         archive = _write(package, Path(folder)) if package else None

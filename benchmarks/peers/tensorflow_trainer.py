@@ -71,6 +71,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         if not arguments.as_job:
             keep_token_in(Path(home))
+        join_ray(arguments)
         fit(arguments, storage=home)
 
 
@@ -82,14 +83,22 @@ def keep_token_in(folder: Path) -> None:
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
 
 
-def fit(arguments: argparse.Namespace, *, storage: str) -> None:
-    """Start Ray and train, in the words of Ray Train's documentation."""
+def join_ray(arguments: argparse.Namespace) -> None:
+    """Start Ray; a job joins the cluster that it is a job of."""
     import ray
+
+    if arguments.as_job:
+        ray.init()
+    else:
+        # Without it, four workers would wait for four cores, for ever, on a machine of two.
+        ray.init(num_cpus=max(arguments.workers, len(os.sched_getaffinity(0))))
+
+
+def fit(arguments: argparse.Namespace, *, storage: str) -> None:
+    """Train, in the words of Ray Train's documentation."""
     from ray.train import RunConfig, ScalingConfig
     from ray.train.tensorflow import TensorflowTrainer
 
-    # Without it, four workers would wait for four cores, for ever, on a machine of two.
-    ray.init(num_cpus=max(arguments.workers, len(os.sched_getaffinity(0))))
     trainer = TensorflowTrainer(
         train_loop_per_worker=train,
         train_loop_config={

@@ -62,7 +62,7 @@ class Client:
         return Going([*via, *settings, *program])
 
     def run(self, *arguments, code=0, **environment):
-        return self.start(*arguments, **environment).end(code, timeout=300)
+        return self.start(*arguments, **environment).end(code, timeout=420)
 
 
 @pytest.fixture(scope="module")
