@@ -1,7 +1,6 @@
 """A cluster that is kept: runs find it, share it, may be killed on it, and leave nothing there."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -42,7 +41,7 @@ def begun(command, *args):
 
 def test_runs_share_it_and_one_that_is_killed_hurts_nobody(at_home):
     small = ("--dataset", "digits", "--workers", "1")
-    kept = json.loads(at_home("cluster", "start", "--idle", "1h", "-o", "json").stdout)
+    at_home("cluster", "start", "--idle", "1h")
     assert "was up already" in at_home("cluster", "start").stderr
     killed = begun(at_home, *small)
     try:
@@ -68,8 +67,6 @@ def test_runs_share_it_and_one_that_is_killed_hurts_nobody(at_home):
     assert lost["state"] == "LOST"
     at_home("cluster", "stop")
     assert left_running(at_home) == []
-    with pytest.raises(ProcessLookupError):
-        os.kill(kept["pid"], 0)
     assert "There is no warm cluster" in at_home("cluster", "stop").stderr
 
 
