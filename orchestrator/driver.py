@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from orchestrator.atomic import read_json, write_json
+from orchestrator.attempt import AttemptFolder
 from orchestrator.catalog.definition import Job
 from orchestrator.conclusion import describe_error, write_report
 from orchestrator.data.manifest import Manifest
@@ -27,7 +28,7 @@ from orchestrator.provenance import Provenance
 from orchestrator.results.report import Report, score_fields
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import AttemptFolder, RunFolder, Storage
+from orchestrator.storage import RunFolder, Storage
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
 from orchestrator.timeline import Phase, at, take_noted

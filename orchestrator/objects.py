@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -124,6 +125,15 @@ class Objects:
             # In one call, so that no error of ours can close, and so finish, half of it.
             with system.open_output_stream(path) as file:
                 file.write(content)
+
+    def check_writable(self) -> None:
+        """Prove that objects can be written here; nothing is left of that.
+
+        Raises:
+            UnavailableError: They can't.
+        """
+        self.write(name := f".probe-{secrets.token_hex(8)}", b"")
+        self.remove(name)
 
     def upload(self, path: Path, name: str) -> None:
         """Write an object of a file's content, as it is now.

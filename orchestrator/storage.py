@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.atomic import storage_errors
+from orchestrator.attempt import AttemptFolder
 from orchestrator.caches import working_folder
 from orchestrator.errors import UsageError
 from orchestrator.mirror import Mirror, RunMirrors
@@ -39,59 +39,6 @@ def check_name(name: str, *, what: str) -> str:
             hint="Use lower-case letters, digits, dots, dashes and underscores.",
         )
     return name
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttemptFolder:
-    """What one group of workers leaves, and is asked, apart from those before and after it.
-
-    A worker that its driver has given up, behind a network that is cut, may still write: it writes
-    where nobody looks any more.
-    """
-
-    #: The run that the attempt belongs to.
-    run: RunFolder
-    #: Number of the attempt, from 1.
-    number: int
-
-    @property
-    def path(self) -> Path:
-        """The attempt's own folder."""
-        return self.run.path / "attempts" / f"{self.number:04d}"
-
-    @property
-    def resize_request(self) -> Path:
-        """There if the workers are to pause, so that another number of them goes on."""
-        return self.path / "resize.json"
-
-    def preemption(self, rank: int) -> Path:
-        """Return the file in which a rank says that it was told to end."""
-        return self.path / f"preempted-{rank:04d}.json"
-
-    def preemptions(self) -> list[Path]:
-        """Return the files of all ranks that were told to end, in the order of the ranks."""
-        return sorted(self.path.glob("preempted-*.json"))
-
-    def failure(self, rank: int) -> Path:
-        """Return the file in which a rank says why it failed."""
-        return self.path / f"failure-{rank:04d}.json"
-
-    def failures(self) -> list[Path]:
-        """Return the files of all ranks that failed, in the order of the ranks."""
-        return sorted(self.path.glob("failure-*.json"))
-
-    @property
-    def metrics(self) -> Path:
-        """A line every so many steps, with rank 0's metrics of the epoch so far."""
-        return self.path / "metrics.jsonl"
-
-    def predictions(self, rank: int) -> Path:
-        """Return the file of what a rank said of each of its test rows."""
-        return self.path / f"predictions-{rank:04d}.arrow"
-
-    def result(self, rank: int) -> Path:
-        """Return the file of what a rank did and counted; it is there when the rank is done."""
-        return self.path / f"result-{rank:04d}.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,10 +253,6 @@ class Storage:
         """Folder of the results tables."""
         return self.path / "results"
 
-    def published_table(self, name: str) -> Objects | None:
-        """Return where a results table lies, if this is a storage of objects."""
-        return None if self.objects is None else self.objects.within("results", name)
-
     @property
     def datasets(self) -> Path:
         """Folder of prepared datasets."""
@@ -323,17 +266,16 @@ class Storage:
         """Return the folder of a prepared dataset."""
         return self.datasets / check_name(name, what="dataset") / fingerprint[:16]
 
-    def published_dataset(self, name: str, fingerprint: str) -> Objects | None:
-        """Return where a prepared dataset is published, if this is a storage of objects."""
+    def published(self, folder: Path) -> Objects | None:
+        """Return where a folder of it is published, if this is a storage of objects."""
         if self.objects is None:
             return None
-        return self.objects.within("datasets", check_name(name, what="dataset"), fingerprint[:16])
+        return self.objects.within(*folder.relative_to(self.path).parts)
 
     def run(self, run_id: str) -> RunFolder:
         """Return the folder of a run, which may not exist yet."""
         path = self.runs / check_name(run_id, what="run")
-        objects = None if self.objects is None else self.objects.within("runs", run_id)
-        return RunFolder(path=path, objects=objects)
+        return RunFolder(path=path, objects=self.published(path))
 
     def run_ids(self) -> list[str]:
         """Return the identifiers of all runs, oldest first."""
@@ -348,10 +290,7 @@ class Storage:
             part: The beginning or the end of the identifiers.
         """
         mirrors = self._mirrors
-        if mirrors is not None:
-            names = mirrors.names()
-        else:
-            names = {p.name for p in self.runs.iterdir()} if self.runs.is_dir() else set()
+        names = {p.name for p in self.runs.glob("*")} if mirrors is None else mirrors.names()
         # A hidden one is being removed.
         shown = (name for name in names if not name.startswith("."))
         wanted = sorted((n for n in shown if n.startswith(part) or n.endswith(part)), reverse=True)
@@ -360,9 +299,8 @@ class Storage:
 
     @property
     def _mirrors(self) -> RunMirrors | None:
-        if self.objects is None:
-            return None
-        return RunMirrors(folder=self.runs, objects=self.objects.within("runs"))
+        objects = self.published(self.runs)
+        return None if objects is None else RunMirrors(folder=self.runs, objects=objects)
 
     def find_run(self, text: str) -> RunFolder:
         """Return the one existing run that `text` names, with what people look at.
@@ -413,5 +351,4 @@ class Storage:
             os.close(handle)
             os.unlink(probe)
         if self.objects is not None:
-            self.objects.write(name := f".probe-{secrets.token_hex(8)}", b"")
-            self.objects.remove(name)
+            self.objects.check_writable()

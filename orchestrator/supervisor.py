@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.atomic import leave_request, read_json
+from orchestrator.attempt import AttemptFolder
 from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError
 from orchestrator.events import EventLog
 from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
 from orchestrator.place import Place, await_room
 from orchestrator.spec import RunSpec
-from orchestrator.storage import AttemptFolder, RunFolder
+from orchestrator.storage import RunFolder
 from orchestrator.timeline import phase
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.group import TrainingGroup, WorkersFailedError

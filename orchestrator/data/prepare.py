@@ -75,7 +75,8 @@ def prepare(
     mark = fingerprint(dataset, source, streams=streams, seed=seed)
     if (ready := find_prepared(dataset, mark, storage=storage)) is not None:
         return ready
-    folder, objects = storage.dataset(dataset, mark), storage.published_dataset(dataset, mark)
+    folder = storage.dataset(dataset, mark)
+    objects = storage.published(folder)
     with unfinished_folder(folder) as unfinished:
         if unfinished is not None:
             writers = _laid_out(unfinished, source, streams)
@@ -115,7 +116,7 @@ def find_prepared(dataset: str, fingerprint: str, *, storage: Storage) -> Prepar
         UnavailableError: They are damaged.
     """
     folder = storage.dataset(dataset, fingerprint)
-    objects = storage.published_dataset(dataset, fingerprint)
+    objects = storage.published(folder)
     found = _find(folder) if objects is None else find_published(objects, folder)
     if found is None:
         return None

@@ -150,10 +150,9 @@ class ResultsStore:
         return select(text, {name: self._table(name).latest().dataset() for name in TABLES})
 
     def _table(self, name: str) -> RunTable:
+        folder = self.storage.results / name
         return RunTable(
-            place=TablePlace(
-                path=self.storage.results / name, objects=self.storage.published_table(name)
-            ),
+            place=TablePlace(path=folder, objects=self.storage.published(folder)),
             schema=rows.schema(name),
             key=_KEYS[name],
             newest_by=None if name == "metrics" else "finished_at",

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from orchestrator import errors
 from orchestrator.atomic import read_json, write_json
-from orchestrator.storage import AttemptFolder, RunFolder
+from orchestrator.attempt import AttemptFolder
+from orchestrator.storage import RunFolder
 from orchestrator.training.diagnosis import (
     CONTROLLER_LOST,
     KILLED,

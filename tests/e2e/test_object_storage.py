@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 
@@ -14,7 +15,10 @@ from orchestrator.objects import Objects
 
 pytestmark = pytest.mark.slow
 
-TRAIN = ("lstm-mnist", "--dataset", "digits", "--epochs", 6, "--workers", 2)
+TRAIN = (
+    *("lstm-mnist", "--dataset", "digits", "--epochs", 20, "--workers", 2),
+    *("--checkpoint-every", 4),
+)
 
 
 @dataclasses.dataclass
@@ -63,7 +67,7 @@ def test_a_run_that_is_stopped_here_goes_on_there_with_the_same_weights(
     assert row["run_id"] == whole["run_id"]
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", *map(str, TRAIN), "--checkpoint-every", "2"],
+        [sys.executable, "-m", "orchestrator", *map(str, TRAIN)],
         cwd=here.folder,
         env=here.environment,
         stderr=subprocess.PIPE,
@@ -71,15 +75,15 @@ def test_a_run_that_is_stopped_here_goes_on_there_with_the_same_weights(
     )
     with process:
         for line in process.stderr:
-            if line.startswith("Epoch 1/6"):
+            if line.startswith("Epoch 1/20"):
                 break
-        (now, _) = json.loads(there("ls", "-o", "json").stdout)
-        assert now["state"] == "RUNNING"
-        there("stop", now["run_id"])
+        process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=120)
     assert process.returncode == 130, rest
-    assert there.report("report", now["run_id"])["state"] == "STOPPED"
-    resumed = there.report("resume", now["run_id"])
+    stopped = there.report("report", "latest")
+    assert (stopped["state"], stopped["run_id"] == whole["run_id"]) == ("STOPPED", False)
+    resumed = there.report("resume", "latest")
+    assert resumed["run_id"] == stopped["run_id"]
     assert (resumed["state"], resumed["steps"]) == ("SUCCEEDED", whole["steps"])
     assert resumed["confusion_matrix"] == whole["confusion_matrix"]
     expected, got = (weights(here, r["run_id"], tmp_path) for r in (whole, resumed))
