@@ -2,6 +2,8 @@
 
 - Version 2 of Ray's autoscaler brings up all machines of one's own but one.
 - `ray start` asks for no token unless it is told to, and a token that others can read is none.
+- Ray finds a head's address by asking for the way to the internet; where there is none, the head
+  listens on its loopback alone.
 - Ray's processes talk in the clear unless each is told otherwise.
 
 The file itself stays as it is, and valid for `ray up`; what is added is added to a copy.
@@ -55,7 +57,8 @@ def mended(file: ClusterFile, *, token: Path, tls: Certificates | None = None) -
         ("worker_start_ray_commands", _WORKER_START),
     ):
         commands = config.get(key) or default
-        config[key] = [f"chmod 600 {TOKEN_THERE}", *(_with(settings, c) for c in commands)]
+        placed = (_at_its_address(str(command), file) for command in commands)
+        config[key] = [f"chmod 600 {TOKEN_THERE}", *(_with(settings, c) for c in placed)]
     return config
 
 
@@ -67,6 +70,13 @@ def _tls_settings(tls: Certificates) -> dict[str, str]:
         "RAY_TLS_SERVER_CERT": f"{there}/{tls.certificate.name}",
         "RAY_TLS_SERVER_KEY": f"{there}/{tls.key.name}",
     }
+
+
+def _at_its_address(command: str, file: ClusterFile) -> str:
+    """Return a command that has the head listen at the address that the file names for it."""
+    if file.head is None or "--node-ip-address" in command:
+        return command
+    return command.replace("ray start --head", f"ray start --head --node-ip-address={file.head}")
 
 
 def _with(settings: Mapping[str, str], command: str) -> str:

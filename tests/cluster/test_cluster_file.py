@@ -76,5 +76,6 @@ def test_every_start_of_ray_asks_for_the_token(tmp_path):
         assert protect == "chmod 600 ~/.ray/auth_token"
         assert 'RAY_AUTH_MODE="token"' in start
         assert 'RAY_enable_autoscaler_v2="0"' in start
+    assert "--head --node-ip-address=10.0.0.1 " in config["head_start_ray_commands"][-1]
     assert "--port=6400" in config["head_start_ray_commands"][-1]
     assert "file_mounts" not in file.config, "the user's own is not changed"
