@@ -112,7 +112,7 @@ def warm_cluster() -> Iterator[dict[str, str]]:
     """Keep a warm cluster; yield the environment in which runs find it, and others don't."""
     with tempfile.TemporaryDirectory() as folder:
         env = {"TMPDIR": folder}
-        run_text([LAUNCH_JOB, "cluster", "start"], env)
+        run_text([LAUNCH_JOB, "cluster", "start", "--idle", "2m"], env)
         try:
             yield env
         finally:
