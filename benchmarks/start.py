@@ -112,7 +112,7 @@ def warm_cluster() -> Iterator[dict[str, str]]:
     """Keep a warm cluster; yield the environment in which runs find it, and others don't."""
     with tempfile.TemporaryDirectory() as folder:
         env = {"TMPDIR": folder}
-        run_text([LAUNCH_JOB, "cluster", "start"], env)
+        run_text([LAUNCH_JOB, "cluster", "start", "--idle", "2m"], env)
         try:
             yield env
         finally:
@@ -124,13 +124,19 @@ def start_ours(data: Path, storage: Path, env: Mapping[str, str] | None = None) 
     before = set(runs(storage))
     command = [LAUNCH_JOB, "lstm-mnist", "--workers", str(WORKERS), "--epochs", "1"]
     folders = ["--batch-size", "128", "--data-dir", data, "--storage", storage, "-o", "json"]
-    began = time.time()
-    run_text([*command, *folders], env)
+    began = run([*command, *folders], env)
     (folder,) = set(runs(storage)) - before
     return Started(
         seconds=first_step(folder / "events.jsonl") - began,
         timeline=json.loads((folder / "report.json").read_text())["timeline"],
     )
+
+
+def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> float:
+    """Run a command to its end and return when it was started, in seconds since 1970."""
+    began = time.time()
+    run_text(command, env)
+    return began
 
 
 def runs(storage: Path) -> list[Path]:
@@ -152,8 +158,8 @@ def start_peer(data: Path) -> Started:
     with tempfile.TemporaryDirectory() as folder:
         noted = Path(folder) / "first_step"
         script = PEERS / "tensorflow_trainer.py"
-        began = time.time()
-        run_text([sys.executable, script, noted, "--data-dir", data, "--workers", str(WORKERS)])
+        counts = ["--workers", str(WORKERS)]
+        began = run([sys.executable, script, noted, "--data-dir", data, *counts])
         return Started(seconds=float(noted.read_text()) - began)
 
 
