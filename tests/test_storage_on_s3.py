@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.atomic import write_json
+from orchestrator.cli import main
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import StoppedError, UnavailableError, UsageError
 from orchestrator.events import EventLog
@@ -88,9 +89,9 @@ def test_what_is_gone_from_the_storage_is_no_run_though_a_copy_is_here(machines)
 
 
 def test_two_that_resume_a_run_at_once_do_not_both_drive_it(machines):
-    run = machines[0].run(IDS[0])
-    with DriverLock(run):
-        begin(run)
+    first = machines[0].run(IDS[0])
+    with DriverLock(first):
+        begin(first)
     held = []
 
     def drive(storage):
@@ -161,3 +162,11 @@ def test_a_run_is_followed_from_another_machine(machines):
 def test_what_all_machines_would_have_to_see_alike_is_refused(bucket):
     with pytest.raises(UsageError, match=f"Schedules can't be kept in {bucket}"):
         SchedulesFolder.of(Storage.at(bucket))
+
+
+def test_a_cluster_needs_a_folder_and_nothing_is_begun_without(machines, capsys):
+    here, _ = machines
+    asked = ["lstm-mnist", "--dataset", "digits", "--address", "http://127.0.0.1:9"]
+    assert main.run([*asked, "--storage", str(here)]) == 2
+    assert f"A run on a cluster can't be kept in {here}" in capsys.readouterr().err
+    assert here.objects.states() == {}
