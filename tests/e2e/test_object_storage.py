@@ -8,8 +8,8 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import Command
 from processes import left_running
+from real_command import Command
 
 from orchestrator.objects import Objects
 
