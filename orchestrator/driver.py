@@ -26,9 +26,10 @@ from orchestrator.predictions import Predictions
 from orchestrator.preparation import Preparation
 from orchestrator.provenance import Provenance
 from orchestrator.results.report import Report, score_fields
+from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.storage import Storage
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
 from orchestrator.timeline import Phase, at, take_noted

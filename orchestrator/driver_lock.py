@@ -22,7 +22,7 @@ from orchestrator.atomic import storage_errors
 from orchestrator.claim import is_claimed
 from orchestrator.errors import UsageError
 from orchestrator.publisher import Publisher
-from orchestrator.storage import RunFolder
+from orchestrator.run_folder import RunFolder
 
 #: Someone who only looks holds the lock for microseconds; a driver tries again that often.
 _ATTEMPTS, _PAUSE_S = 20, 0.01

@@ -21,10 +21,11 @@ from orchestrator.place import Place
 from orchestrator.provenance import installed_versions
 from orchestrator.request import ReadyRequest, Request, find_shards
 from orchestrator.results.report import Report
+from orchestrator.run_folder import RunFolder
 from orchestrator.secrets import take_secrets, write_secrets
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.storage import Storage
 from orchestrator.submission import Submission
 from orchestrator.timeline import note, phase
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.atomic import storage_errors
-from orchestrator.storage import RunFolder
+from orchestrator.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)

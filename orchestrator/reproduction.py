@@ -12,10 +12,11 @@ from orchestrator.events import EventLog
 from orchestrator.observer import Observer
 from orchestrator.request import Request, find_shards
 from orchestrator.results.report import Report
+from orchestrator.run_folder import RunFolder
 from orchestrator.secrets import check_secrets
 from orchestrator.spec import RunSpec, new_run_id
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.storage import Storage
 
 
 def prepare_reproduction(

@@ -20,11 +20,12 @@ from orchestrator.driver_lock import is_driven
 from orchestrator.errors import DataUnavailableError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
+from orchestrator.run_folder import RunFolder
 from orchestrator.secrets import check_secrets
 from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.storage import Storage
 
 #: What a dataset is called that was given as rows in memory.
 IN_MEMORY = "memory"

@@ -35,11 +35,11 @@ from orchestrator.observer import Observer
 from orchestrator.provenance import Provenance
 from orchestrator.request import Request, check_unfinished
 from orchestrator.results.report import Report
+from orchestrator.run_folder import RunFolder
 from orchestrator.secrets import write_secrets
 from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,8 +20,8 @@ from orchestrator.events import EventLog
 from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
 from orchestrator.place import Place, await_room
+from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
-from orchestrator.storage import RunFolder
 from orchestrator.timeline import phase
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.group import TrainingGroup, WorkersFailedError

@@ -17,7 +17,7 @@ from orchestrator.events import EventLog
 from orchestrator.mirror import Mirror
 from orchestrator.objects import Objects
 from orchestrator.publisher import ask_to_stop
-from orchestrator.storage import RunFolder
+from orchestrator.run_folder import RunFolder
 
 RUN = "20261125-000000-a-run-abc123"
 

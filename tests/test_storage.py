@@ -7,7 +7,8 @@ import pytest
 
 from orchestrator.atomic import new_folder, read_json, write_atomic, write_json
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.run_folder import RunFolder
+from orchestrator.storage import Storage
 
 
 def test_file_is_replaced_whole(tmp_path):

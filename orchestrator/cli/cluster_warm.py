@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from orchestrator.cli.options import output_option
-from orchestrator.cli.terminal import chatter, duration, print_json
+from orchestrator.cli.terminal import chatter, print_json
+from orchestrator.figures import duration
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
 _UNIT_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}

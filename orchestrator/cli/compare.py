@@ -9,15 +9,9 @@ import click
 
 from orchestrator.cli.options import output_option, runs_argument, storage_option
 from orchestrator.cli.table import print_table
-from orchestrator.cli.terminal import (
-    STATE_STYLES,
-    duration,
-    fixed,
-    output,
-    percent,
-    print_json,
-)
+from orchestrator.cli.terminal import STATE_STYLES, output, print_json
 from orchestrator.errors import UsageError
+from orchestrator.figures import duration, fixed, percent
 from orchestrator.results.comparison import Comparison, Line, compare, compare_best
 from orchestrator.results.verdicts import letter, verdict
 from orchestrator.storage import Storage

@@ -11,8 +11,9 @@ import click
 from orchestrator.catalog import load_catalog
 from orchestrator.cli.options import output_option, storage_option
 from orchestrator.cli.table import print_table
-from orchestrator.cli.terminal import ago, chatter, print_json
+from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.cluster.package import size_text
+from orchestrator.figures import ago
 from orchestrator.spec import DEFAULT_STREAMS, dataset_name
 from orchestrator.storage import Storage
 

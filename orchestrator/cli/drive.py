@@ -14,7 +14,8 @@ from orchestrator.atomic import storage_errors
 from orchestrator.cli.main import exit_code_of
 from orchestrator.cli.progress import TerminalProgress
 from orchestrator.driving import drive_submitted
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.run_folder import RunFolder
+from orchestrator.storage import Storage
 
 
 def main(storage: str, run_id: str, number: str) -> int:

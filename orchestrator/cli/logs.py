@@ -14,7 +14,8 @@ import click
 from orchestrator.cli.options import SinceType, run_argument, storage_option
 from orchestrator.errors import UsageError
 from orchestrator.log_times import place_at
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.run_folder import RunFolder
+from orchestrator.storage import Storage
 
 
 class RankType(click.ParamType[str]):

@@ -6,7 +6,8 @@ import click
 
 from orchestrator.cli.options import limit_option, output_option, storage_option
 from orchestrator.cli.table import print_table
-from orchestrator.cli.terminal import ago, chatter, duration, percent, print_json
+from orchestrator.cli.terminal import chatter, print_json
+from orchestrator.figures import ago, duration, percent
 from orchestrator.results.runs import RunSummary, list_runs
 from orchestrator.spec import dataset_name
 from orchestrator.storage import Storage

@@ -11,19 +11,13 @@ import click
 from orchestrator.atomic import write_atomic
 from orchestrator.cli.options import output_option, runs_argument, storage_option
 from orchestrator.cli.table import print_table
-from orchestrator.cli.terminal import (
-    STATE_STYLES,
-    chatter,
-    duration,
-    fixed,
-    output,
-    percent,
-    print_json,
-)
+from orchestrator.cli.terminal import STATE_STYLES, chatter, output, print_json
 from orchestrator.cli.timeline import print_timeline
 from orchestrator.errors import UsageError
+from orchestrator.figures import duration, fixed, percent
 from orchestrator.results.report import Report
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.run_folder import RunFolder
+from orchestrator.storage import Storage
 from orchestrator.timeline import TimeLine
 
 

@@ -18,7 +18,8 @@ from orchestrator.cli.options import (
 from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.cli.terminal import output as data
 from orchestrator.errors import UsageError
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.run_folder import RunFolder
+from orchestrator.storage import Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress

@@ -15,8 +15,9 @@ from orchestrator.atomic import write_atomic
 from orchestrator.catalog import load_catalog
 from orchestrator.cli.options import SinceType, limit_option, output_option, storage_option
 from orchestrator.cli.table import print_table
-from orchestrator.cli.terminal import ago, chatter, duration, fixed, percent, print_json
+from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.errors import UsageError
+from orchestrator.figures import ago, duration, fixed, percent
 from orchestrator.spec import dataset_name
 from orchestrator.storage import Storage
 

@@ -16,8 +16,9 @@ from orchestrator.cli.options import Way
 from orchestrator.cli.run_options import RUN_OPTIONS
 from orchestrator.cli.sections import SectionedCommand
 from orchestrator.errors import UsageError
+from orchestrator.run_folder import RunFolder
 from orchestrator.spec import Device, RunOptions
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.storage import Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress

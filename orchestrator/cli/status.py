@@ -9,12 +9,14 @@ import click
 
 from orchestrator.cli.options import output_option, run_argument, storage_option
 from orchestrator.cli.table import print_table
-from orchestrator.cli.terminal import STATE_STYLES, ago, duration, output, percent, print_json
+from orchestrator.cli.terminal import STATE_STYLES, output, print_json
 from orchestrator.cli.timeline import print_timeline
 from orchestrator.events import Event, EventLog
+from orchestrator.figures import ago, duration, percent
 from orchestrator.live import Live
 from orchestrator.results.record import RunRecord
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.run_folder import RunFolder
+from orchestrator.storage import Storage
 from orchestrator.timeline import TimeLine
 
 #: Options of a run that are shown in lines of their own, or say nothing about it.

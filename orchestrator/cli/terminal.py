@@ -14,10 +14,6 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.atomic import finite
-from orchestrator.figures import ago as ago
-from orchestrator.figures import duration as duration
-from orchestrator.figures import fixed as fixed
-from orchestrator.figures import percent as percent
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,7 +19,8 @@ from orchestrator.results.chance import (
 from orchestrator.results.report import Report
 from orchestrator.results.rows import report_of_row
 from orchestrator.results.tables import ResultsStore
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.run_folder import RunFolder
+from orchestrator.storage import Storage
 
 #: What a request says besides a job's parameters.
 _OPTIONS = ("job", "dataset", "workers", "epochs", "batch_size", "seed", "device")

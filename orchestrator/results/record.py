@@ -10,8 +10,8 @@ from orchestrator.atomic import read_json
 from orchestrator.events import Event, EventLog
 from orchestrator.results.report import Report
 from orchestrator.results.runs import RunSummary, summarise
+from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
-from orchestrator.storage import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from orchestrator.claim import Claim
 from orchestrator.driver_lock import DriverLock, is_driven
 from orchestrator.errors import UsageError
 from orchestrator.mirror import Mirror
-from orchestrator.storage import RunFolder
+from orchestrator.run_folder import RunFolder
 
 
 def remove_run(run: RunFolder) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 from orchestrator.atomic import read_json, write_json
 from orchestrator.errors import UsageError
 from orchestrator.results import evaluation
+from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder
 from orchestrator.tally import CALIBRATION_BINS, Tally
 
 

@@ -13,9 +13,10 @@ from orchestrator.driver_lock import is_driven, publish_rest
 from orchestrator.errors import LaunchJobError
 from orchestrator.events import Event, EventLog, active_seconds
 from orchestrator.results.report import Report
+from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.storage import Storage
 
 #: A driver begins within this time of its submission; installing packages takes minutes.
 _DUE_S = 900

@@ -25,12 +25,13 @@ from orchestrator.driver_lock import hold, is_driven
 from orchestrator.errors import LaunchJobError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.results.runs import is_due
+from orchestrator.run_folder import RunFolder
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.ending import Ending, Endings
 from orchestrator.schedule.notice import notify
 from orchestrator.states import RunState
-from orchestrator.storage import RunFolder, Storage
+from orchestrator.storage import Storage
 
 #: How often a keeper looks whether the runs before its own have ended.
 _LOOK_S = 1.0

@@ -18,7 +18,7 @@ from pathlib import Path
 from orchestrator import errors
 from orchestrator.atomic import read_json, write_json
 from orchestrator.attempt import AttemptFolder
-from orchestrator.storage import RunFolder
+from orchestrator.run_folder import RunFolder
 from orchestrator.training.diagnosis import (
     CONTROLLER_LOST,
     KILLED,

@@ -15,8 +15,8 @@ from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.objects import Objects
 from orchestrator.predictions import Predictions
+from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
-from orchestrator.storage import RunFolder
 from orchestrator.tally import Tally
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from sample_runs import make_run, make_runs
 
 from orchestrator.cli.main import cli
-from orchestrator.cli.terminal import ago, duration, print_json
+from orchestrator.cli.terminal import print_json
 from orchestrator.driver_lock import DriverLock
+from orchestrator.figures import ago, duration
 from orchestrator.states import RunState
 from orchestrator.storage import Storage
 

@@ -11,7 +11,7 @@ from orchestrator.catalog import Training
 from orchestrator.data.batches import StepReader
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
-from orchestrator.storage import RunFolder
+from orchestrator.run_folder import RunFolder
 from orchestrator.training.callbacks import News
 from orchestrator.training.device import make_strategy
 from orchestrator.training.fit import train
