@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -74,7 +74,7 @@ class Follower:
     _live: str = ""
     _asked_at: float | None = None
     _alone_since: float | None = None
-    _plan: Mapping[str, Any] = field(default_factory=dict)
+    _planned: bool = False
 
     def follow(self) -> Report:
         """Follow the run until it ends.
@@ -122,6 +122,7 @@ class Follower:
             case "dashboard":
                 self.observer.dashboard(details["address"])
             case "plan":
+                self._planned = True
                 self.observer.began(self.run, **details)
             case "epoch":
                 metrics = {k: v for k, v in details.items() if k != "step"}
@@ -149,7 +150,8 @@ class Follower:
         self._live = text
         if "progress" in found:
             self.observer.progress(**found["progress"])
-        if "update" in found:
+        # Before its plan is told, a step is of the driver before this one.
+        if "update" in found and self._planned:
             self.observer.update(Update(**found["update"]))
 
     def _look_after_driver(self) -> LaunchJobError | None:

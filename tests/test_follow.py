@@ -104,6 +104,17 @@ def test_what_the_driver_tells_is_heard_in_order(run, monkeypatch):
     ]
 
 
+def test_step_that_the_driver_before_left_is_not_told(run):
+    Broadcast(run).update(Update(kind="step", time_s=1.0, epoch=3, step=4))
+    assert run.live.exists()
+    enter(run, RunState.QUEUED)
+    listener = Listener()
+    follower = Follower(run=run, observer=listener, pause=lambda _: enter(run, RunState.STOPPED))
+    with DriverLock(run), pytest.raises(StoppedError):
+        follower.follow()
+    assert ("step", 3, 4) not in listener.heard
+
+
 def test_only_the_newest_attempt_is_told(run):
     enter(run, RunState.QUEUED, RunState.FAILED, RunState.QUEUED)
     with pytest.raises(StoppedError):

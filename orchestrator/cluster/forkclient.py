@@ -21,6 +21,18 @@ _FDS = 3
 _LENGTH = struct.Struct("!i")
 
 
+#: Stands in an address for the raylet that starts a process: a host may have two, while one that
+#: its cluster has given up ends, and what is forked ends with the server's raylet.
+RAYLET = "{raylet}"
+
+
+def address_here(address: str) -> str:
+    """Return the address of the server that forks for this process's raylet and job."""
+    address = address.replace(RAYLET, os.environ.get("RAY_RAYLET_PID", ""))
+    folder = Path(address)
+    return str(socket_of(folder, os.environ.get("RAY_JOB_ID", ""))) if folder.is_dir() else address
+
+
 def socket_of(folder: Path, job: str) -> Path:
     """Return the socket of the server that forks the processes of one Ray job."""
     return folder / f"{job}.sock"
@@ -72,14 +84,13 @@ def main(address: str, argv: list[str]) -> int:
     """Stand for a forked process that runs `argv`; return its exit code.
 
     Args:
-        address: The server's socket; or the folder of the servers of several Ray jobs.
+        address: The server's socket, in which `RAYLET` may stand; or the folder of the servers of
+            several Ray jobs.
         argv: The command line, without the interpreter.
     """
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    if Path(address).is_dir():
-        address = str(socket_of(Path(address), os.environ.get("RAY_JOB_ID", "")))
     try:
-        server.connect(address)
+        server.connect(address_here(address))
         send_request(server, argv)
         pid = _LENGTH.unpack(_read(server, _LENGTH.size))[0]
     except (OSError, ValueError) as err:

@@ -30,7 +30,8 @@ class NodeServers:
     def __init__(self, session: Path) -> None:
         # Beside Ray's own sockets: only its user can connect, and what is left goes with them. The
         # name is new, since a socket can be bound once.
-        self._address = str(session / "sockets" / f"fork-{secrets.token_hex(4)}")
+        name = f"fork-{secrets.token_hex(4)}-{forkclient.RAYLET}"
+        self._address = str(session / "sockets" / name)
         self._keepers: dict[str, Any] = {}
 
     @property
@@ -57,7 +58,8 @@ class _Keeper:
     """An actor that starts the server on its node; the server ends with it, and it with the run."""
 
     def __init__(self, address: str) -> None:
-        request = json.dumps({"address": address, "parent": os.getpid()})
+        here = forkclient.address_here(address)
+        request = json.dumps({"address": here, "parent": os.getpid()})
         self._server = subprocess.Popen(
             [sys.executable, "-m", "orchestrator.cluster.forkserver", request],
             stdin=subprocess.DEVNULL,

@@ -251,3 +251,19 @@ def test_server_whose_parent_died_before_it_looked_ends_at_once(tmp_path):
     )
     assert process.returncode == 1
     assert not (tmp_path / "fork.sock").exists()
+
+
+def test_each_raylet_of_a_host_has_a_server_of_its_own(server, tmp_path):
+    os.rename(server.address, tmp_path / "fork-1.sock")
+    address = str(tmp_path / f"fork-{forkclient.RAYLET}.sock")
+    told = {}
+    for raylet in ("1", "2"):
+        client = subprocess.run(
+            [sys.executable, "-I", "-S", forkclient.__file__, address, "-c", ""],
+            env={**os.environ, "RAY_RAYLET_PID": raylet},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        told[raylet] = "no fork server" in client.stderr
+    assert told == {"1": False, "2": True}

@@ -9,6 +9,7 @@ import numpy as np
 
 from orchestrator.catalog import Training
 from orchestrator.data.batches import StepReader
+from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.run_folder import RunFolder
@@ -40,7 +41,7 @@ for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
         model.jit_compile = jit
         training = Training(model=model)
         distribute(training, strategy, manifest)
-        reader = StepReader(folder=dataset, manifest=manifest, plan=plan, worker=rank, seed=7)
+        reader = StepReader(shards=StoredShards(dataset, manifest), plan=plan, worker=rank, seed=7)
         attempt = RunFolder(path=Path(out) / f"run-{precision}-{jit}").attempt(1)
         trained = train(training, strategy, reader, attempt, news=News(None))
         found[f"{precision} {jit}"] = {
