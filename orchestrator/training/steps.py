@@ -64,7 +64,8 @@ class Stepper:
         self._iterator: Any = None
         self._reduction = GradientReduction()
         self._reduction.attach(model.optimizer)
-        self._graph = self._build_graph(strategy)
+        self._strategy = strategy
+        self._graph: Callable[..., Any] | None = None
         model.steps_per_execution = 1
         model.train_function = self
 
@@ -95,6 +96,8 @@ class Stepper:
         self.idle = last == self.step
         if self.idle:
             return self._logs
+        if self._graph is None:
+            self._graph = self._build_graph(iterator)
         held = self._calls.rows_of(self.step, last)
         wish = tf.constant(float(self._wishes_pause()))
         broken, pause, logs = self._graph(
@@ -120,10 +123,11 @@ class Stepper:
             hint="Lower the learning rate, clip gradients, or look for bad values in the data.",
         )
 
-    def _build_graph(self, strategy: tf.distribute.Strategy) -> Callable[..., Any]:
+    def _build_graph(self, iterator: Any) -> Callable[..., Any]:
+        """Trace the steps of a call, of any number: the last call of an epoch has fewer."""
         import tensorflow as tf
 
-        model, reduction = self.model, self._reduction
+        model, reduction, strategy = self.model, self._reduction, self._strategy
         train_step = train_step_of(model)
 
         lends = not self.plan.every_worker_has_rows
@@ -144,7 +148,7 @@ class Stepper:
         def metrics() -> dict[str, Any]:
             return model.get_metrics_result()
 
-        @tf.function(reduce_retracing=True)
+        @tf.function
         def steps(iterator: Any, bounds: tf.Tensor, shares: tf.Tensor, wish: tf.Tensor) -> Any:
             rows = next(iterator)
             broken, pause = tf.constant(-1), tf.constant(False)
@@ -155,7 +159,12 @@ class Stepper:
                     broken = index
             return broken, pause, strategy.run(metrics)
 
-        return steps
+        return steps.get_concrete_function(
+            iterator,
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None,), tf.float32),
+            tf.TensorSpec((), tf.float32),
+        )
 
 
 def _bounds_and_shares(

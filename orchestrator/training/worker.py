@@ -81,7 +81,9 @@ class _Worker:
         import keras
 
         with phase("model"):
-            _set_up_tensorflow(self.task.threads, deterministic=self._deterministic)
+            _set_up_tensorflow(self.task.threads)
+            if self._deterministic and self.task.device == "gpu":
+                _make_deterministic()
             with sigterm_kept():
                 strategy = make_strategy(self.task.device)
             keras.config.set_dtype_policy(self.task.spec.precision)
@@ -90,6 +92,8 @@ class _Worker:
                 training = build_training(self.job, self.task.spec.params, self.manifest.info)
             if self.task.spec.jit:
                 training.model.jit_compile = True
+            if self._deterministic:
+                _make_deterministic()
             distribute(training, strategy, self.manifest)
         self.news.send("ready")
         self.news.send_phases()
@@ -176,10 +180,8 @@ class _Worker:
         return told
 
 
-def _set_up_tensorflow(threads: int, *, deterministic: bool) -> None:
+def _set_up_tensorflow(threads: int) -> None:
     """Compute with so many threads; by itself, TensorFlow takes one a core in every worker.
-
-    Deterministic operations give the same bits whenever they are given the same.
 
     XLA is told to use the widest vectors that the processor has. It prefers 256 bits, since early
     processors slowed down at 512; an LSTM's step takes a tenth less time with them (measured on
@@ -190,8 +192,17 @@ def _set_up_tensorflow(threads: int, *, deterministic: bool) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
+
+
+def _make_deterministic() -> None:
+    """Have operations give the same bits whenever they are given the same.
+
+    Keras doesn't let a model be compiled by XLA after this, since what XLA does on GPUs isn't
+    deterministic. On CPUs it is, so there this comes when the model has been built.
+    """
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
 
 
 def _log_to(path: Path) -> None:
