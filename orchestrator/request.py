@@ -261,6 +261,7 @@ def prepare_resumption(
         job=load_catalog().jobs.get(spec.job),
         storage=storage,
         address=address,
+        restart=restart,
     )
     return request if address is not None else find_shards(request, of=run, observer=observer)
 
