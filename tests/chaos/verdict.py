@@ -12,7 +12,9 @@ COUNT = (
     "import json, os; from orchestrator.results.tables import ResultsStore; "
     "from orchestrator.storage import Storage; "
     "store = ResultsStore(storage=Storage.at(os.environ['LAUNCH_JOB_STORAGE'])); "
-    "print(json.dumps({n: store.table(n).num_rows for n in ('runs', 'reports', 'metrics')}))"
+    "rows = store.table('metrics').to_pylist(); "
+    "print(json.dumps([[store.table(n).num_rows for n in ('runs', 'reports')], "
+    "[[row['epoch'], row['step']] for row in rows]]))"
 )
 
 
@@ -24,10 +26,15 @@ def complaints(world: World, weights: bytes) -> list[str]:
     counted = subprocess.run(
         [sys.executable, "-c", COUNT], env=world.environment, capture_output=True, check=True
     )
-    rows = json.loads(counted.stdout)
-    if rows != {"runs": 1, "reports": 1, "metrics": EPOCHS}:
-        found.append(f"rows in the tables: {rows}")
+    rows, places = json.loads(counted.stdout)
+    if rows != [1, 1]:
+        found.append(f"rows in the tables runs and reports: {rows}")
     every = list(range(1, EPOCHS + 1))
+    # The whole of an epoch has no step; between its rows are those of steps.
+    if sorted(epoch for epoch, step in places if step is None) != every:
+        found.append("the table of metrics has an epoch twice, or lacks one")
+    if len(set(map(tuple, places))) != len(places):
+        found.append("the table of metrics has a step twice")
     logged = [e["epoch"] for e in world.events() if e["event"] == "epoch"]
     if logged != every:
         found.append(f"epochs in events.jsonl: {logged}")
