@@ -33,6 +33,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from orchestrator.cluster import forkclient
+from orchestrator.cluster.fork_safety import untouched_randomness
 from orchestrator.cluster.leftovers import MARK, end_leftovers
 from orchestrator.timeline import phase
 
@@ -173,7 +174,7 @@ class ForkServer:
             self._ray = belongs
             own = dict(os.environ)
             os.environ.update(env)
-            with phase("import of Ray for workers"):
+            with phase("import of Ray for workers"), untouched_randomness():
                 for module in PRELOAD_RAY:
                     __import__(module)
             os.environ.clear()

@@ -18,10 +18,21 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: A server that imports little, so that these tests don't wait for TensorFlow.
 SERVER = """
-import json, sys
+import contextlib, json, sys
 from orchestrator.cluster import forkserver
 forkserver.PRELOAD = ("fractions",)
 forkserver.PRELOAD_RAY = ("stands_for_ray",)
+forkserver.untouched_randomness = contextlib.nullcontext
+forkserver.main(**json.loads(sys.argv[1]))
+"""
+
+#: One that imports Ray itself.
+RAY_SERVER = """
+import json, os, sys
+from orchestrator.cluster import forkserver
+from orchestrator.cluster.settings import TRAIN_SETTINGS
+os.environ.update(TRAIN_SETTINGS)
+forkserver.PRELOAD = ()
 forkserver.main(**json.loads(sys.argv[1]))
 """
 
@@ -34,12 +45,12 @@ def _request(address, *, parent):
 
 
 @contextlib.contextmanager
-def start_server(tmp_path, *, prelude=""):
+def start_server(tmp_path, *, prelude="", server=SERVER):
     """Yield a server's process, with its `address`, when it listens."""
     address = tmp_path / "fork.sock"
     (tmp_path / "stands_for_ray.py").write_text(STANDS_FOR_RAY)
     process = subprocess.Popen(
-        [sys.executable, "-c", prelude + SERVER, _request(address, parent=os.getpid())],
+        [sys.executable, "-c", prelude + server, _request(address, parent=os.getpid())],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}", MARK: str(address)},
     )
     try:
@@ -138,6 +149,23 @@ def test_another_raylets_process_is_not_forked(client, tmp_path):
     # The server is still there for the first.
     out, err = client(path, env=in_raylet("77")).communicate(timeout=30)
     assert (out, err) == ("77\n", "")
+
+
+@pytest.mark.slow
+def test_processes_make_identifiers_of_their_own(tmp_path):
+    """Those that Ray's core makes up; two controllers once shared one placement group."""
+    path = script(
+        tmp_path,
+        "from ray._raylet import JobID, PlacementGroupID\n"
+        "print(PlacementGroupID.of(JobID.from_int(1)).hex())\n",
+    )
+    with start_server(tmp_path, server=RAY_SERVER) as server:
+        made = []
+        for _ in range(2):
+            out, err = start_client(server, path, env=in_raylet("77")).communicate(timeout=60)
+            assert err == ""
+            made.append(out)
+    assert made[0] != made[1]
 
 
 @pytest.mark.parametrize(("end", "code"), [("sys.exit(7)", 7), ("pass", 0), ("1 / 0", 1)])

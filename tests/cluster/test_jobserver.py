@@ -19,10 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: A server that imports little, so that these tests don't wait for TensorFlow.
 SERVER = """
-import json, sys
+import contextlib, json, sys
 from orchestrator.cluster import forkserver, jobserver
 forkserver.PRELOAD = ("fractions",)
 forkserver.PRELOAD_RAY = ("stands_for_ray",)
+forkserver.untouched_randomness = contextlib.nullcontext
 jobserver.main(**json.loads(sys.argv[1]))
 """
 

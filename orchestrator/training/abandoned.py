@@ -1,0 +1,34 @@
+"""Placement groups whose maker has died, given back.
+
+Ray keeps a group that an actor made until the actor's whole job ends (the condition in
+`GcsPlacementGroup::IsPlacementGroupLifetimeDone`), and Ray Train's own cleaner hears of a group
+only once its workers run. A controller that dies before that leaves one behind, and the next
+attempt would wait for the very CPUs that the last one holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def release_abandoned_groups() -> None:
+    """Remove the groups of this Ray job whose actor is dead; Ray must be up."""
+    import ray
+    from ray._private.state import state
+    from ray.core.generated.gcs_pb2 import (  # type: ignore[attr-defined]
+        ActorTableData,
+        PlacementGroupTableData,
+    )
+    from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+    job = ray.get_runtime_context().get_job_id()
+    store: Any = state._connect_and_get_accessor()
+    dead = {
+        ActorTableData.FromString(data).actor_id
+        for data in store.get_actor_table(ray.JobID.from_hex(job), "DEAD")
+    }
+    for data in store.get_placement_group_table():
+        group = PlacementGroupTableData.FromString(data)
+        kept = group.is_detached or group.state == PlacementGroupTableData.REMOVED
+        if not kept and group.creator_actor_id in dead:
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID(group.placement_group_id)))
