@@ -31,6 +31,9 @@ EMBEDDED_SETTINGS = {
     **TRAIN_SETTINGS,
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # On loopback, as Ray has it on systems where it can be no cluster: nobody else can connect, and
+    # a laptop that changes its network goes on.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Ray would start plain workers ahead of time, one a core; a run takes forked ones only.
     "RAY_enable_worker_prestart": "0",
     "RAY_prestart_worker_first_driver": "0",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 from orchestrator.schedule.definition import Schedule
@@ -31,8 +32,9 @@ class Outcome:
     #: Runs that have to end before its own begins.
     after: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+    @cached_property
+    def as_dict(self) -> Mapping[str, Any]:
+        """It as JSON values; made once, since a fired tick is recorded until its run is over."""
         return {
             "tick": self.tick.isoformat(),
             "outcome": self.outcome,
@@ -80,14 +82,15 @@ def decide(
     """
     if schedule.paused_at:
         why = f"paused since {schedule.paused_at.isoformat(timespec='seconds')}"
-        return [Outcome(tick=tick, outcome="skipped", why=why) for tick in due]
-    on_time = now - schedule.fires_at(due[-1]) <= GRACE
-    chosen = set() if outdated else set(_chosen(schedule, due, on_time=on_time))
+        return [_skipped(tick, why) for tick in due]
+    last = len(due) - 1
+    on_time = now - schedule.fires_at(due[last]) <= GRACE
+    made_up = 0 if outdated else _made_up(schedule, on_time=on_time)
     going = list(active)
     outcomes = []
-    for tick in due:
-        if tick in chosen:
-            late = not (on_time and tick == due[-1])
+    for number, tick in enumerate(due):
+        if number > last - made_up:
+            late = not (on_time and number == last)
             outcome = _fire(schedule, tick, going, why=_late(tick, now) if late else "due")
         else:
             why = f"{_late(tick, now)}, and --misfire is {schedule.misfire}"
@@ -98,35 +101,34 @@ def decide(
     return outcomes
 
 
-def _chosen(schedule: Schedule, due: Sequence[datetime], *, on_time: bool) -> Sequence[datetime]:
-    """Return the ticks that `--misfire` has fired."""
+def _made_up(schedule: Schedule, *, on_time: bool) -> int:
+    """Return how many of the last ticks that are due `--misfire` has fired, at most."""
     if schedule.misfire == "all":
-        return due[-schedule.catchup_limit :]
-    return due[-1:] if on_time or schedule.misfire == "latest" else ()
+        return schedule.catchup_limit
+    return 1 if on_time or schedule.misfire == "latest" else 0
 
 
 def _fire(schedule: Schedule, tick: datetime, going: Sequence[str], *, why: str) -> Outcome:
     """Return the outcome of a tick that `--overlap` may still keep from firing."""
+    after: tuple[str, ...] = ()
+    if going and schedule.overlap != "allow":
+        first, waiting = going[0], len(going) - 1
+        if schedule.overlap == "skip":
+            return _skipped(tick, f"run {first} is not over")
+        if schedule.overlap == "replace":
+            if waiting:
+                return _skipped(tick, f"run {going[-1]} is still waiting to replace {first}")
+            why, after = f"{why}, replaces run {first}", (first,)
+        elif waiting >= schedule.catchup_limit:
+            return _skipped(tick, f"{waiting} ticks are waiting already")
+        else:
+            why, after = f"{why}, waits for run {going[-1]}", tuple(going)
+    run_id = schedule.run_id(tick)
+    return Outcome(tick=tick, outcome="fired", run_id=run_id, why=why, after=after)
 
-    def fired(why: str, after: tuple[str, ...] = ()) -> Outcome:
-        run_id = schedule.run_id(tick)
-        return Outcome(tick=tick, outcome="fired", run_id=run_id, why=why, after=after)
 
-    def skipped(because: str) -> Outcome:
-        return Outcome(tick=tick, outcome="skipped", why=because)
-
-    if not going or schedule.overlap == "allow":
-        return fired(why)
-    first, waiting = going[0], len(going) - 1
-    if schedule.overlap == "skip":
-        return skipped(f"run {first} is not over")
-    if schedule.overlap == "replace":
-        if waiting:
-            return skipped(f"run {going[-1]} is still waiting to replace {first}")
-        return fired(f"{why}, replaces run {first}", (first,))
-    if waiting >= schedule.catchup_limit:
-        return skipped(f"{waiting} ticks are waiting already")
-    return fired(f"{why}, waits for run {going[-1]}", tuple(going))
+def _skipped(tick: datetime, why: str) -> Outcome:
+    return Outcome(tick=tick, outcome="skipped", why=why)
 
 
 def _late(tick: datetime, now: datetime) -> str:

@@ -57,8 +57,8 @@ class Entry:
         return {
             "previous": self.previous,
             "through": self.through.isoformat(),
-            "before": [outcome.to_dict() for outcome in self.before],
-            "ticks": [outcome.to_dict() for outcome in self.ticks],
+            "before": [outcome.as_dict for outcome in self.before],
+            "ticks": [outcome.as_dict for outcome in self.ticks],
         }
 
     @classmethod

@@ -10,6 +10,7 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import keras
     import tensorflow as tf
@@ -76,16 +77,21 @@ def plain_twin(
 ) -> keras.Model:
     """Build the model again, undistributed, with the given weights.
 
-    It isn't trained, so it needs no variables of metrics, whose tracing takes most of the time. The
-    optimizer has its own, since Keras warns of a saved model whose optimizer has none.
+    It isn't trained, so it needs no variables of metrics, whose tracing takes most of the time, and
+    none of the optimizer.
     """
     twin = build_training(job, params, manifest.info)
     if not twin.model.built:
         x, _ = _example(manifest, one_hot=twin.one_hot)
         twin.model(x)
-    twin.model.optimizer.build(twin.model.trainable_variables)
     twin.model.set_weights(weights)
     return twin.model
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Save a twin, with variables of its optimizer: Keras warns of a saved one that has none."""
+    model.optimizer.build(model.trainable_variables)
+    model.save(path)
 
 
 def tensor_type(column: Column) -> tf.DType:

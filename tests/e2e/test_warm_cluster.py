@@ -9,7 +9,7 @@ import tempfile
 import time
 
 import pytest
-from processes import left_running
+from processes import left_running, listening_beyond_loopback
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +43,7 @@ def test_runs_share_it_and_one_that_is_killed_hurts_nobody(at_home):
     small = ("--dataset", "digits", "--workers", "1")
     at_home("cluster", "start", "--idle", "1h")
     assert "was up already" in at_home("cluster", "start").stderr
+    assert listening_beyond_loopback(at_home) == set()
     killed = begun(at_home, *small)
     try:
         # Another one beside it, in its own Ray job.
