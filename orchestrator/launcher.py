@@ -189,6 +189,7 @@ def _share_cores(spec: RunSpec, observer: Observer) -> RunSpec:
 @contextlib.contextmanager
 def _place(spec: RunSpec, folder: RunFolder, observer: Observer) -> Iterator[Place]:
     """Join the warm cluster of this machine, or start a Ray of the run's own."""
+    from orchestrator.cluster.census import driver_metadata
     from orchestrator.cluster.embedded import EmbeddedRay
     from orchestrator.cluster.warm_ray import warm_place
 
@@ -197,5 +198,6 @@ def _place(spec: RunSpec, folder: RunFolder, observer: Observer) -> Iterator[Pla
         if warm is not None:
             yield warm
             return
-        with EmbeddedRay(workers=workers, logs=logs) as own:
+        metadata = driver_metadata(spec.run_id)
+        with EmbeddedRay(workers=workers, logs=logs, metadata=metadata) as own:
             yield own

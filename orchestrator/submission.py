@@ -23,7 +23,7 @@ from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog import load_catalog
 from orchestrator.catalog.discovery import find_project
 from orchestrator.cluster.address import find_dashboard
-from orchestrator.cluster.census import RUN_KEY
+from orchestrator.cluster.census import NAME_KEY, RUN_KEY
 from orchestrator.cluster.installation import locked_environment
 from orchestrator.cluster.jobs import JobsApi
 from orchestrator.cluster.package import Package, list_package, size_text
@@ -262,7 +262,7 @@ def _path_there(text: str, package: Package | None) -> str:
 
 def metadata(spec: RunSpec) -> dict[str, str]:
     """Return what the dashboard shows of a run's job."""
-    found = {RUN_KEY: spec.run_id, "name": spec.name or spec.run_id, "job": spec.job}
+    found = {RUN_KEY: spec.run_id, NAME_KEY: spec.name or spec.run_id, "job": spec.job}
     return {**found, **({"tags": ", ".join(spec.tags)} if spec.tags else {})}
 
 

@@ -18,6 +18,9 @@ from orchestrator.place import Room, amount
 #: A driver's entry in the metadata of its Ray job: the run that it drives.
 RUN_KEY = "launch_job_run"
 
+#: What the dashboard's list of jobs shows as their name.
+NAME_KEY = "job_name"
+
 #: A host that is up accepts a connection well within this time.
 _CONNECT_S = 1.0
 
@@ -59,6 +62,11 @@ class Holding:
     node_id: str
     #: What it holds: CPUs, GPUs and so on.
     resources: Mapping[str, float]
+
+
+def driver_metadata(run_id: str) -> dict[str, str]:
+    """Return the metadata of a driver's Ray job."""
+    return {RUN_KEY: run_id, NAME_KEY: run_id}
 
 
 def living_nodes() -> list[Node]:

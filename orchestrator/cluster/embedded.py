@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -94,15 +94,19 @@ class EmbeddedRay:
     Args:
         workers: Workers that must be able to run at once.
         logs: Folder that Ray's logs are kept in.
+        metadata: That of this process's Ray job.
     """
 
     #: Module that serves the forked workers.
     SERVER = "orchestrator.cluster.forkserver"
 
-    def __init__(self, *, workers: int, logs: Path) -> None:
+    def __init__(
+        self, *, workers: int, logs: Path, metadata: Mapping[str, str] | None = None
+    ) -> None:
         self.machine = Machine.here()
         self._workers = workers
         self._logs = logs
+        self._metadata = dict(metadata or {})
         self._folder = Path(tempfile.mkdtemp(prefix="launch-job-"))
         self._socket = self._folder / "fork.sock"
         self._server: subprocess.Popen[bytes] | None = None
@@ -192,6 +196,7 @@ class EmbeddedRay:
 
     def _start_ray(self) -> None:
         import ray
+        from ray.job_config import JobConfig
 
         # Ray waits for its processes while it starts; what the driver needs next can be read then.
         train = threading.Thread(target=importlib.import_module, args=(_NEXT_IMPORT,))
@@ -206,6 +211,7 @@ class EmbeddedRay:
                 log_to_driver=False,
                 configure_logging=False,
                 runtime_env=forking_env(self._socket),
+                job_config=JobConfig(metadata=self._metadata),
             )
         except Exception as err:
             raise UnavailableError(

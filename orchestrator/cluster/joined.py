@@ -18,7 +18,7 @@ from orchestrator.cluster.admission import (
     find_cluster,
     show_token,
 )
-from orchestrator.cluster.census import RUN_KEY, Node, holdings, living_nodes, room_of
+from orchestrator.cluster.census import Node, driver_metadata, holdings, living_nodes, room_of
 from orchestrator.cluster.inspection import Inspection
 from orchestrator.cluster.node_server import NodeServers
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
@@ -140,7 +140,7 @@ class JoinedRay:
                 log_to_driver=False,
                 configure_logging=False,
                 runtime_env=_runtime_env(settings),
-                job_config=JobConfig(metadata={RUN_KEY: self._run_id}),
+                job_config=JobConfig(metadata=driver_metadata(self._run_id)),
             )
         except ConnectionError as err:
             raise UnavailableError(

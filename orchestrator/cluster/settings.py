@@ -8,7 +8,7 @@ from collections.abc import Mapping
 #: In the driver, and in the workers of every node.
 TRAIN_SETTINGS: Mapping[str, str] = {
     "RAY_TRAIN_V2_ENABLED": "1",
-    # The dashboard's Train tab.
+    # The dashboard tells of training runs (/api/train/v2/runs/v1).
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
     # The controller looks at its workers this often; at Ray's 2 s a start costs seconds more.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",

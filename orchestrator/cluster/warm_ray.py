@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from orchestrator.cluster import tasks
-from orchestrator.cluster.census import RUN_KEY, holdings, living_nodes, room_of
+from orchestrator.cluster.census import driver_metadata, holdings, living_nodes, room_of
 from orchestrator.cluster.embedded import EMBEDDED_SETTINGS, Machine, forking_env
 from orchestrator.cluster.jobserver import claim_job
 from orchestrator.cluster.settings import apply
@@ -113,7 +113,7 @@ class WarmRay:
                 log_to_driver=False,
                 configure_logging=False,
                 runtime_env=forking_env(sockets.parent),
-                job_config=JobConfig(metadata={RUN_KEY: self._run_id}),
+                job_config=JobConfig(metadata=driver_metadata(self._run_id)),
             )
             self._session = Path(context.address_info["session_dir"])
             self._job = ray.get_runtime_context().get_job_id()

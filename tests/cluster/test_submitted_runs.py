@@ -147,8 +147,8 @@ def test_dashboard_knows_the_run(cluster, first):
     run_id, _ = first
     (job,) = cluster.get("/api/jobs/")
     assert job["submission_id"] == run_id
-    shown = {key: job["metadata"][key] for key in ("name", "job", "tags", "launch_job_run")}
-    assert shown == {"name": "first", "job": "gated", "tags": "blue", "launch_job_run": run_id}
+    shown = {key: job["metadata"][key] for key in ("job_name", "job", "tags", "launch_job_run")}
+    assert shown == {"job_name": "first", "job": "gated", "tags": "blue", "launch_job_run": run_id}
     runs = cluster.get("/api/train/v2/runs/v1")["train_runs"]
     assert [run["name"] for run in runs] == [run_id]
 
