@@ -11,6 +11,7 @@ from lab_cluster import RAY, Going
 from test_three_hosts import EPOCHS, JOB
 
 from orchestrator.events import EventLog
+from orchestrator.states import RunState
 from orchestrator.storage import Storage
 
 pytestmark = pytest.mark.slow
@@ -152,6 +153,23 @@ def test_run_goes_on_after_the_head_has_lost_its_power(client, up, machines):
 
 def test_down_leaves_no_process(client, up, machines):
     client.run("cluster", "down")
+    for machine in machines:
+        left = machine.run("ps", "-eo", "args").stdout
+        assert "ray" not in left, left
+
+
+def test_schedule_brings_it_up_for_a_run_and_takes_it_down_again(client, machines):
+    asked = ["paced", "--dataset", "digits", "--workers", 3, "--epochs", 1]
+    client.run(
+        "schedule", "add", "nightly", *asked, "--every", "1h", "--cluster-up", "--cluster-down"
+    )
+    client.run("schedule", "run", "nightly")
+    shown = json.loads(client.run("schedule", "show", "nightly", "-o", "json")[0])
+    (tick,) = [tick for tick in shown["history"] if tick["outcome"] == "fired"]
+    run = client.storage.run(tick["run_id"])
+    assert EventLog(path=run.events).state() is RunState.SUCCEEDED
+    hosts = {log.read_text().split(" on ")[1].split(",")[0] for log in run.rank_logs()}
+    assert hosts == {"h1", "h2", "h3"}
     for machine in machines:
         left = machine.run("ps", "-eo", "args").stdout
         assert "ray" not in left, left
