@@ -133,6 +133,7 @@ def _drive_queued(
     observer: Observer,
 ) -> None:
     from orchestrator.cluster.joined import JoinedRay
+    from orchestrator.cluster.metadata import job_metadata
 
     note("submit", submission.began_s)
     asked = read_json(folder.spec)
@@ -148,7 +149,9 @@ def _drive_queued(
     ready = find_shards(request, of=folder, observer=Audience(observer, Broadcast(folder)))
     # Ray tells each job where its cluster is.
     address = os.environ.get("RAY_ADDRESS", "auto")
-    joined = JoinedRay(address, storage=storage, run_id=spec.run_id, files=[request.job.path])
+    joined = JoinedRay(
+        address, storage=storage, metadata=job_metadata(spec), files=[request.job.path]
+    )
     with joined as place:
         drive(ready, place, interrupts, observer, began_s=submission.began_s, queued=True)
 

@@ -189,15 +189,14 @@ def _share_cores(spec: RunSpec, observer: Observer) -> RunSpec:
 @contextlib.contextmanager
 def _place(spec: RunSpec, folder: RunFolder, observer: Observer) -> Iterator[Place]:
     """Join the warm cluster of this machine, or start a Ray of the run's own."""
-    from orchestrator.cluster.census import driver_metadata
     from orchestrator.cluster.embedded import EmbeddedRay
+    from orchestrator.cluster.metadata import job_metadata
     from orchestrator.cluster.warm_ray import warm_place
 
-    workers, logs = spec.least_workers, folder.logs
-    with warm_place(workers=workers, run_id=spec.run_id, logs=logs, tell=observer.note) as warm:
+    workers, logs, metadata = spec.least_workers, folder.logs, job_metadata(spec)
+    with warm_place(workers=workers, metadata=metadata, logs=logs, tell=observer.note) as warm:
         if warm is not None:
             yield warm
             return
-        metadata = driver_metadata(spec.run_id)
         with EmbeddedRay(workers=workers, logs=logs, metadata=metadata) as own:
             yield own

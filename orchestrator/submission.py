@@ -23,9 +23,9 @@ from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog import load_catalog
 from orchestrator.catalog.discovery import find_project
 from orchestrator.cluster.address import find_dashboard
-from orchestrator.cluster.census import NAME_KEY, RUN_KEY
 from orchestrator.cluster.installation import locked_environment
 from orchestrator.cluster.jobs import JobsApi
+from orchestrator.cluster.metadata import job_metadata
 from orchestrator.cluster.package import Package, list_package, size_text
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import LaunchJobError, UsageError
@@ -174,7 +174,7 @@ def submit(
                 submission.job_id,
                 entrypoint(run, submission.number),
                 working_dir=archive,
-                metadata=metadata(request.spec),
+                metadata=job_metadata(request.spec),
                 runtime_env=environment,
             )
         except BaseException as err:
@@ -258,12 +258,6 @@ def _path_there(text: str, package: Package | None) -> str:
         if any(file == name or file.startswith(f"{name}/") for file, _ in package.files):
             return f"./{name}"
     return str(path)
-
-
-def metadata(spec: RunSpec) -> dict[str, str]:
-    """Return what the dashboard shows of a run's job."""
-    found = {RUN_KEY: spec.run_id, NAME_KEY: spec.name or spec.run_id, "job": spec.job}
-    return {**found, **({"tags": ", ".join(spec.tags)} if spec.tags else {})}
 
 
 def _write_down(request: Request, run: RunFolder, submission: Submission) -> None:

@@ -7,22 +7,21 @@ it too, but asks the dashboard, which listens on the head alone.
 from __future__ import annotations
 
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from orchestrator.cluster.metadata import RUN_KEY
 from orchestrator.place import Room, amount
-
-#: A driver's entry in the metadata of its Ray job: the run that it drives.
-RUN_KEY = "launch_job_run"
-
-#: What the dashboard's list of jobs shows as their name.
-NAME_KEY = "job_name"
 
 #: A host that is up accepts a connection well within this time.
 _CONNECT_S = 1.0
+
+#: The group of an attempt that has just ended goes within this time.
+_LEAVE_S = 5.0
 
 #: What Ray counts in, as the State API and `ray status` call it.
 _KINDS: Mapping[str, str] = {"cpu": "CPU", "gpu": "GPU"}
@@ -62,11 +61,6 @@ class Holding:
     node_id: str
     #: What it holds: CPUs, GPUs and so on.
     resources: Mapping[str, float]
-
-
-def driver_metadata(run_id: str) -> dict[str, str]:
-    """Return the metadata of a driver's Ray job."""
-    return {RUN_KEY: run_id, NAME_KEY: run_id}
 
 
 def living_nodes() -> list[Node]:
@@ -128,6 +122,13 @@ def holdings() -> list[Holding]:
                 )
             )
     return [holding for holding in found if any(holding.resources.values())]
+
+
+def await_release(run_id: str) -> None:
+    """Wait a moment for what a run's last attempt held: it is about to be free."""
+    until = time.monotonic() + _LEAVE_S
+    while any(h.owner == run_id for h in holdings()) and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def _owners(store: Any) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +17,9 @@ from orchestrator.cluster.admission import (
     find_cluster,
     show_token,
 )
-from orchestrator.cluster.census import Node, driver_metadata, holdings, living_nodes, room_of
+from orchestrator.cluster.census import Node, await_release, holdings, living_nodes, room_of
 from orchestrator.cluster.inspection import Inspection
+from orchestrator.cluster.metadata import RUN_KEY
 from orchestrator.cluster.node_server import NodeServers
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.errors import UnavailableError
@@ -28,9 +28,6 @@ from orchestrator.secrets import FILE, load_secrets
 from orchestrator.storage import Storage
 from orchestrator.timeline import phase
 
-#: The group of an attempt that has just ended goes within this time.
-_LEAVE_S = 5
-
 
 class JoinedRay:
     """Joins on entering, and leaves on leaving; what the run started there ends with that.
@@ -38,16 +35,21 @@ class JoinedRay:
     Args:
         address: `host:port` of the cluster's head, or `auto` for the cluster of this machine.
         storage: Where runs are kept; every node has to see it.
-        run_id: The run, as others on the cluster are told.
+        metadata: What others on the cluster know the run by (`job_metadata`).
         files: What every node must have besides, such as the job's file.
     """
 
     def __init__(
-        self, address: str, *, storage: Storage, run_id: str, files: Iterable[Path] = ()
+        self,
+        address: str,
+        *,
+        storage: Storage,
+        metadata: Mapping[str, str],
+        files: Iterable[Path] = (),
     ) -> None:
         self._wanted = address
         self._inspection = Inspection(storage=storage, files=files)
-        self._run_id = run_id
+        self._metadata = dict(metadata)
         self._servers: NodeServers | None = None
         self._session: Path | None = None
         self._dashboard: str | None = None
@@ -89,7 +91,7 @@ class JoinedRay:
 
     def room(self, device: Literal["cpu", "gpu"]) -> Room:
         """Say how many workers there is room for on the nodes that have what a run needs."""
-        self._await_own_end()
+        await_release(self._metadata[RUN_KEY])
         return self._look(device)
 
     def _look(self, device: Literal["cpu", "gpu"]) -> Room:
@@ -140,7 +142,7 @@ class JoinedRay:
                 log_to_driver=False,
                 configure_logging=False,
                 runtime_env=_runtime_env(settings),
-                job_config=JobConfig(metadata=driver_metadata(self._run_id)),
+                job_config=JobConfig(metadata=self._metadata),
             )
         except ConnectionError as err:
             raise UnavailableError(
@@ -176,12 +178,6 @@ class JoinedRay:
             f"Not every node of the cluster has what the run needs: {named}.",
             hint="Every node needs the same packages, and the storage at the same path.",
         )
-
-    def _await_own_end(self) -> None:
-        """Wait a moment for what the run's last attempt held: it is about to be free."""
-        until = time.monotonic() + _LEAVE_S
-        while any(h.owner == self._run_id for h in holdings()) and time.monotonic() < until:
-            time.sleep(0.1)
 
 
 def _runtime_env(settings: Mapping[str, str]) -> dict[str, Any]:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 from orchestrator.cluster import tasks
-from orchestrator.cluster.census import driver_metadata, holdings, living_nodes, room_of
+from orchestrator.cluster.census import await_release, holdings, living_nodes, room_of
 from orchestrator.cluster.embedded import EMBEDDED_SETTINGS, Machine, forking_env
 from orchestrator.cluster.jobserver import claim_job
+from orchestrator.cluster.metadata import RUN_KEY
 from orchestrator.cluster.settings import apply
 from orchestrator.cluster.warm import WarmCluster, find_warm, use_lock
 from orchestrator.errors import UnavailableError
 from orchestrator.place import Room
 from orchestrator.timeline import phase
-
-#: The group of an attempt that has just ended goes within this time.
-_LEAVE_S = 5.0
 
 
 class WarmRay:
@@ -30,13 +27,13 @@ class WarmRay:
 
     Args:
         cluster: The cluster, which the caller holds the use of.
-        run_id: The run, as others on the cluster are told.
+        metadata: What others on the cluster know the run by (`job_metadata`).
         logs: Folder that Ray's logs are kept in.
     """
 
-    def __init__(self, cluster: WarmCluster, *, run_id: str, logs: Path) -> None:
+    def __init__(self, cluster: WarmCluster, *, metadata: Mapping[str, str], logs: Path) -> None:
         self._cluster = cluster
-        self._run_id = run_id
+        self._metadata = dict(metadata)
         self._logs = logs
         self._machine = Machine.here()
         self._job = ""
@@ -67,9 +64,7 @@ class WarmRay:
 
     def room(self, device: Literal["cpu", "gpu"]) -> Room:
         """Say how many workers there is room for beside those of other runs."""
-        until = time.monotonic() + _LEAVE_S
-        while any(h.owner == self._run_id for h in holdings()) and time.monotonic() < until:
-            time.sleep(0.1)
+        await_release(self._metadata[RUN_KEY])
         return room_of(living_nodes(), holdings(), device)
 
     def spare(self, device: Literal["cpu", "gpu"]) -> int:
@@ -113,7 +108,7 @@ class WarmRay:
                 log_to_driver=False,
                 configure_logging=False,
                 runtime_env=forking_env(sockets.parent),
-                job_config=JobConfig(metadata=driver_metadata(self._run_id)),
+                job_config=JobConfig(metadata=self._metadata),
             )
             self._session = Path(context.address_info["session_dir"])
             self._job = ray.get_runtime_context().get_job_id()
@@ -143,13 +138,13 @@ class WarmRay:
 
 @contextlib.contextmanager
 def warm_place(
-    *, workers: int, run_id: str, logs: Path, tell: Callable[[str], None]
+    *, workers: int, metadata: Mapping[str, str], logs: Path, tell: Callable[[str], None]
 ) -> Iterator[WarmRay | None]:
     """Join the warm cluster of this machine for a run, if there is one that fits.
 
     Args:
         workers: Workers of the run.
-        run_id: The run.
+        metadata: What others on the cluster know the run by.
         logs: Folder that Ray's logs are kept in.
         tell: Told, in a sentence, that it is used, or why it isn't.
     """
@@ -169,5 +164,5 @@ def warm_place(
             yield None
             return
         tell("Runs on the warm cluster of this machine; `launch-job cluster stop` ends it.")
-        with WarmRay(cluster, run_id=run_id, logs=logs) as place:
+        with WarmRay(cluster, metadata=metadata, logs=logs) as place:
             yield place

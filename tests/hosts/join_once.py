@@ -5,13 +5,17 @@ import sys
 from pathlib import Path
 
 from orchestrator.cluster.joined import JoinedRay
+from orchestrator.cluster.metadata import RUN_KEY
 from orchestrator.errors import LaunchJobError
 from orchestrator.storage import Storage
 
 address, storage, run_id, *files = sys.argv[1:]
 try:
     place = JoinedRay(
-        address, storage=Storage.at(storage), run_id=run_id, files=[Path(f) for f in files]
+        address,
+        storage=Storage.at(storage),
+        metadata={RUN_KEY: run_id},
+        files=[Path(f) for f in files],
     )
     with place as joined:
         room = joined.room("cpu")
