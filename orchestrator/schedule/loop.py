@@ -25,6 +25,22 @@ from orchestrator.schedule.timeline import Draft, Timeline
 _RETRY_AFTER = timedelta(seconds=10)
 
 
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python from looking for garbage in cycles.
+
+    Of thousands of ticks that are decided at once everything lives on, and is looked through over
+    and over while it comes: that took a third of a pass.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 class Keepers(Protocol):
     """Starts, for each fired tick, the process that looks after its run."""
 
@@ -108,26 +124,26 @@ class Loop:
         if at is not None:
             heapq.heappush(self._queue, (at, next(self._serial), timeline))
 
+    @_no_collection()
     def turn(self, now: datetime) -> None:
         """Fire what is due, once.
 
         Something may be due after it as well: where another loop was faster, or very much was due.
         What can't be recorded is tried again later.
         """
-        with _no_collection():
-            due = self._due(now)
-            try:
-                drafts = self._record(due, now)
-            except LaunchJobError as err:
-                self._log("error", error=err.message)
-                for timeline in due:
-                    self._enqueue(timeline, at=now + _RETRY_AFTER)
-                return
+        due = self._due(now)
+        try:
+            drafts = self._record(due, now)
+        except LaunchJobError as err:
+            self._log("error", error=err.message)
             for timeline in due:
-                self._enqueue(timeline, at=timeline.fires_at)
-            for timeline, draft in drafts:
-                for outcome in draft.entry.ticks:
-                    self._follow(timeline.schedule, outcome, now)
+                self._enqueue(timeline, at=now + _RETRY_AFTER)
+            return
+        for timeline in due:
+            self._enqueue(timeline, at=timeline.fires_at)
+        for timeline, draft in drafts:
+            for outcome in draft.entry.ticks:
+                self._follow(timeline.schedule, outcome, now)
 
     def _record(self, due: Sequence[Timeline], now: datetime) -> list[tuple[Timeline, Draft]]:
         """Decide what is due, and record it; nothing, where another loop has recorded meanwhile.
@@ -180,19 +196,3 @@ class Loop:
                 if not self._keepers.is_at_work(timeline.schedule, outcome):
                     self._log("taken up", schedule=timeline.schedule.name, run_id=outcome.run_id)
                     self._keepers.start(timeline.schedule, outcome)
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep Python from looking for garbage in cycles.
-
-    Of thousands of ticks that are decided at once everything lives on, and is looked through over
-    and over while it comes: that took a third of a pass.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

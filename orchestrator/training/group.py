@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import threading
 import time
@@ -12,7 +11,6 @@ from typing import Any
 from orchestrator.atomic import leave_request
 from orchestrator.errors import StoppedError
 from orchestrator.interrupts import Interrupts
-from orchestrator.training.abandoned import release_abandoned_groups
 from orchestrator.training.failure import Failure, first_failure
 from orchestrator.training.monitor import Monitor, Update
 from orchestrator.training.task import WorkerTask
@@ -105,7 +103,6 @@ class TrainingGroup:
                 if now > ended_by:
                     return
         if self._error is not None and not all(path.exists() for path in self._results):
-            self._release()
             raise WorkersFailedError(first_failure(self._attempt, self._error)) from self._error
 
     def _wants_to_stop(self, interrupts: Interrupts) -> bool:
@@ -121,14 +118,6 @@ class TrainingGroup:
             self._trainer.fit()
         except BaseException as err:  # noqa: BLE001 - it is raised again in the other thread
             self._error = err
-
-    def _release(self) -> None:
-        """Give back what a controller that died holds; the next attempt needs it."""
-        import ray
-
-        # Where Ray itself is gone, so is what was held, and the failure says what went.
-        with contextlib.suppress(ray.exceptions.RayError, RuntimeError):
-            release_abandoned_groups()
 
     def _collect(self) -> bool:
         """Pass on what has come; return whether the mailbox can be reached."""
