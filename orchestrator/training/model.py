@@ -88,8 +88,8 @@ def plain_twin(
     return twin.model
 
 
-def save(model: keras.Model, path: Path) -> None:
-    """Save a twin, with variables of its optimizer: Keras warns of a saved one that has none."""
+def save_twin(model: keras.Model, path: Path) -> None:
+    """Save it with variables of its optimizer: Keras warns of a saved model that has none."""
     model.optimizer.build(model.trainable_variables)
     model.save(path)
 

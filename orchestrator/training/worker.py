@@ -27,7 +27,7 @@ from orchestrator.training.failure import Failure, RankFailedError
 from orchestrator.training.feed import features_of
 from orchestrator.training.fit import BEGINNING, Trained, train
 from orchestrator.training.last_words import introduction
-from orchestrator.training.model import build_training, distribute, plain_twin, save
+from orchestrator.training.model import build_training, distribute, plain_twin, save_twin
 from orchestrator.training.pause import PausedError, sigterm_kept, told_to_end
 from orchestrator.training.task import WorkerResult, WorkerTask
 from orchestrator.training.versions import check_versions
@@ -175,7 +175,7 @@ class _Worker:
         if self.rank == 0:
             with phase("saving"):
                 unfinished = self.task.run.path / f".{self.task.run.model.name}"
-                save(twin, unfinished)
+                save_twin(twin, unfinished)
                 os.replace(unfinished, self.task.run.model)
         return told
 
