@@ -23,6 +23,7 @@ from orchestrator.place import Place, await_room
 from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
 from orchestrator.timeline import phase
+from orchestrator.training.abandoned import release_abandoned_groups
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.group import TrainingGroup, WorkersFailedError
 from orchestrator.training.monitor import Update
@@ -90,6 +91,7 @@ class Supervisor:
                 if interruption is None:
                     return self._results()
                 self._record(interruption)
+                release_abandoned_groups()
 
     def _go_on(self) -> Interruption | None:
         """Train until something ends it; return what did, or None if training is done."""

@@ -8,18 +8,34 @@ attempt would wait for the very CPUs that the last one holds.
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ray.util.placement_group import PlacementGroup
 
 
 def release_abandoned_groups() -> None:
-    """Remove the groups of this Ray job whose actor is dead; Ray must be up."""
+    """Remove the groups of this Ray job whose actor is dead.
+
+    Where Ray itself is gone, so is what was held.
+    """
+    import ray
+
+    with contextlib.suppress(ray.exceptions.RayError, RuntimeError):
+        for group in _abandoned():
+            ray.util.remove_placement_group(group)
+
+
+def _abandoned() -> Iterator[PlacementGroup]:
     import ray
     from ray._private.state import state
     from ray.core.generated.gcs_pb2 import (  # type: ignore[attr-defined]
         ActorTableData,
         PlacementGroupTableData,
     )
-    from ray.util.placement_group import PlacementGroup, remove_placement_group
+    from ray.util.placement_group import PlacementGroup
 
     job = ray.get_runtime_context().get_job_id()
     store: Any = state._connect_and_get_accessor()
@@ -31,4 +47,4 @@ def release_abandoned_groups() -> None:
         group = PlacementGroupTableData.FromString(data)
         kept = group.is_detached or group.state == PlacementGroupTableData.REMOVED
         if not kept and group.creator_actor_id in dead:
-            remove_placement_group(PlacementGroup(ray.PlacementGroupID(group.placement_group_id)))
+            yield PlacementGroup(ray.PlacementGroupID(group.placement_group_id))
