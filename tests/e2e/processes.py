@@ -1,4 +1,4 @@
-"""What a run has left running."""
+"""What a command has started: whether it still runs, and who can connect to it."""
 
 import time
 from pathlib import Path
@@ -16,59 +16,50 @@ def left_running(command):
 
 
 def processes_of(command):
-    """Return the command lines of processes that a command started, directly or not.
+    """Return the command lines of processes that a command started, directly or not."""
+    return [line for _, line in _processes(command)]
 
-    All of them have its storage in their environment.
-    """
-    mark = f"LAUNCH_JOB_STORAGE={command.storage}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_bytes())
-        except OSError:
-            continue
-    return found
+
+def workers_of(command):
+    """Return the process numbers of a run's workers."""
+    found = _processes(command)
+    return sorted(int(p.name) for p, line in found if line.startswith(b"ray::RayTrainWorker"))
 
 
 def listening_beyond_loopback(command):
-    """Return where processes of a command can be connected to from other machines."""
+    """Return the command lines of its processes that other machines could connect to."""
+    return {line for process, line in _processes(command) if _is_exposed(process)}
+
+
+def _processes(command):
+    """Yield folder and command line of each process that has a command's storage in its variables.
+
+    All that the command started have, and what these did.
+    """
     mark = f"LAUNCH_JOB_STORAGE={command.storage}".encode()
-    found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if mark not in (process / "environ").read_bytes():
-                continue
-            sockets = {str(fd.readlink()) for fd in (process / "fd").iterdir()}
-            rows = [
-                line.split()
-                for table in ("tcp", "tcp6")
-                for line in (process / "net" / table).read_text().splitlines()[1:]
-            ]
+            if mark in (process / "environ").read_bytes():
+                yield process, (process / "cmdline").read_bytes()
         except OSError:
             continue
-        for row in rows:
-            local, state, inode = row[1], row[3], row[9]
-            if state == LISTENING and f"socket:[{inode}]" in sockets and not _on_loopback(local):
-                found.add((process / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:80])
-    return found
+
+
+def _is_exposed(process):
+    """Return whether a process listens on another address than loopback."""
+    try:
+        held = {str(fd.readlink()) for fd in (process / "fd").iterdir()}
+        tables = [(process / "net" / name).read_text() for name in ("tcp", "tcp6")]
+    except OSError:
+        return False
+    rows = [line.split() for table in tables for line in table.splitlines()[1:]]
+    return any(
+        state == LISTENING and f"socket:[{inode}]" in held and not _on_loopback(local)
+        for local, state, inode in ((row[1], row[3], row[9]) for row in rows)
+    )
 
 
 def _on_loopback(address):
     """Say so of an address as /proc/net writes it, its words in the machine's byte order."""
     words = address.partition(":")[0]
     return words.endswith("0100007F") or words == "0" * 24 + "01000000"
-
-
-def workers_of(command):
-    """Return the process numbers of a run's workers."""
-    mark = f"LAUNCH_JOB_STORAGE={command.storage}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            named = (process / "cmdline").read_bytes().startswith(b"ray::RayTrainWorker")
-            if named and mark in (process / "environ").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return sorted(found)

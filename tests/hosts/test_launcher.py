@@ -66,6 +66,17 @@ class Client:
         return self.start(*arguments, **environment).end(code, timeout=420)
 
 
+def hosts_of(run):
+    """Return the hosts of a run's ranks, as their logs name them."""
+    return {log.read_text().split(" on ")[1].split(",")[0] for log in run.rank_logs()}
+
+
+def assert_no_ray_on(machines):
+    for machine in machines:
+        left = machine.run("ps", "-eo", "args").stdout
+        assert "ray" not in left, left
+
+
 @pytest.fixture(scope="module")
 def machines(lab):
     return [lab.add() for _ in range(3)]
@@ -135,8 +146,7 @@ def test_run_goes_on_after_the_head_has_lost_its_power(client, up, machines):
     while not any(event.event == "checkpoint" for event in EventLog(path=run.events).read()):
         assert time.monotonic() < end, run.driver_log.read_text()
         time.sleep(0.2)
-    hosts = {log.read_text().split(" on ")[1].split(",")[0] for log in run.rank_logs()}
-    assert hosts == {"h1", "h2", "h3"}
+    assert hosts_of(run) == {"h1", "h2", "h3"}
     machines[0].pull_power()
     (listed,) = json.loads(client.run("ls", "-o", "json")[0])
     assert (listed["run_id"], listed["state"]) == (run_id, "LOST")
@@ -153,9 +163,7 @@ def test_run_goes_on_after_the_head_has_lost_its_power(client, up, machines):
 
 def test_down_leaves_no_process(client, up, machines):
     client.run("cluster", "down")
-    for machine in machines:
-        left = machine.run("ps", "-eo", "args").stdout
-        assert "ray" not in left, left
+    assert_no_ray_on(machines)
 
 
 def test_schedule_brings_it_up_for_a_run_and_takes_it_down_again(client, machines):
@@ -168,8 +176,5 @@ def test_schedule_brings_it_up_for_a_run_and_takes_it_down_again(client, machine
     (tick,) = [tick for tick in shown["history"] if tick["outcome"] == "fired"]
     run = client.storage.run(tick["run_id"])
     assert EventLog(path=run.events).state() is RunState.SUCCEEDED
-    hosts = {log.read_text().split(" on ")[1].split(",")[0] for log in run.rank_logs()}
-    assert hosts == {"h1", "h2", "h3"}
-    for machine in machines:
-        left = machine.run("ps", "-eo", "args").stdout
-        assert "ray" not in left, left
+    assert hosts_of(run) == {"h1", "h2", "h3"}
+    assert_no_ray_on(machines)
