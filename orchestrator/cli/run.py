@@ -92,13 +92,8 @@ def check_run(job: str, args: Sequence[str]) -> None:
             if ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"--{option.replace('_', '-')} is for a run that starts now.")
     params = {p.name: given.pop(_key(p)) for p in entry.parameters}
-    least, most = given.pop("workers")
-    given["device"] = _device(given["device"], given["gpus"])
     named = {key: given.pop(key) for key in ("dataset", "epochs", "batch_size")}
-    options = {f.name: given[f.name] for f in dataclasses.fields(RunOptions) if f.name in given}
-    check_request(
-        job, RunOptions(workers=most, min_workers=least, **options), params=params, **named
-    )
+    check_request(job, _take_options(given), params=params, **named)
 
 
 #: A job's parameter may be called like an option of every run; this keeps them apart.
@@ -141,46 +136,35 @@ def _type(parameter: Parameter) -> Any:
     )
 
 
+def _take_options(given: dict[str, Any]) -> RunOptions:
+    """Take, from what a command line gives, what any run has; the rest says which, and where."""
+    least, most = given.pop("workers")
+    device = _device(given.pop("device"), given.pop("gpus"))
+    names = [field.name for field in dataclasses.fields(RunOptions) if field.name in given]
+    options = {name: given.pop(name) for name in names}
+    return RunOptions(workers=most, min_workers=least, device=device, **options)
+
+
 def _run(
     job: str,
     params: dict[str, Any],
     *,
-    workers: tuple[int | None, int],
-    dataset: str | None,
-    epochs: int | None,
-    batch_size: int | None,
     dry_run: bool,
     verbose: bool,
     output: str,
-    storage: Storage,
-    address: str | None,
-    run_id: str | None,
     insecure: bool,
     install: bool,
     detach: bool,
-    device: Device,
-    gpus: int | None,
-    **options: Any,
+    **given: Any,
 ) -> None:
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.request import ReadyRequest, find_data, prepare_request
 
+    options = _take_options(given)
     observer = TerminalProgress(verbose=verbose)
-    least, most = workers
     try:
-        request = prepare_request(
-            job,
-            RunOptions(workers=most, min_workers=least, device=_device(device, gpus), **options),
-            params=params,
-            dataset=dataset,
-            epochs=epochs,
-            batch_size=batch_size,
-            storage=storage,
-            address=address,
-            observer=observer,
-            run_id=run_id,
-        )
-        if dry_run and address is not None:
+        request = prepare_request(job, options, params=params, observer=observer, **given)
+        if dry_run and request.address is not None:
             request = find_data(request, strict=True, observer=observer)
     finally:
         observer.close()

@@ -77,7 +77,6 @@ def train(
         UnavailableError: The storage can't be written, or a shard can't be read.
     """
     model, plan, chief = training.model, reader.plan, reader.worker == 0
-    columns = (*reader.manifest.features, reader.manifest.label)
     run = attempt.run
     wish = PauseWish(attempt, rank=reader.worker)
     store = CheckpointStore(folder=run.checkpoints, keep=keep)
@@ -86,14 +85,7 @@ def train(
         state = TrainingState(model, strategy)
         if start.arrays:
             state.write(start.arrays)
-        calls = CallPlan(
-            plan=plan,
-            worker=reader.worker,
-            most_steps=most_steps(plan, columns),
-            halt_every=checkpoint_every,
-            start_epoch=start.epoch,
-            start_step=start.step,
-        )
+        calls = _calls(reader, start, halt_every=checkpoint_every)
         stepper = Stepper(model, calls, strategy, wishes_pause=wish)
         _KEPT.append(stepper)
         position = Position(stepper, start, news)
@@ -130,6 +122,18 @@ def train(
     )
     _check_against_plan(trained, reader, start, ended_early=start.stopped or model.stop_training)
     return trained
+
+
+def _calls(reader: StepReader, start: Checkpoint, *, halt_every: int | None) -> CallPlan:
+    columns = (*reader.manifest.features, reader.manifest.label)
+    return CallPlan(
+        plan=reader.plan,
+        worker=reader.worker,
+        most_steps=most_steps(reader.plan, columns),
+        halt_every=halt_every,
+        start_epoch=start.epoch,
+        start_step=start.step,
+    )
 
 
 def _writer(store: CheckpointStore, news: News) -> CheckpointWriter:
