@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import LAUNCH_JOB, Question, options, report, take_turns
+from harness import LAUNCH_JOB, Command, Question, options, report, take_turns
 
 SCHEDULES, TICKS = 10, 300
 
@@ -44,9 +44,9 @@ def late() -> tuple[list[float], float]:
         for number in range(SCHEDULES):
             add = ["schedule", "add", f"s{number}", "lstm-mnist", "--every", "1s"]
             wrong = ["--dataset", "gone.csv", "--retries", "0", "--overlap", "skip"]
-            command = [LAUNCH_JOB, *add, *wrong, "--storage", storage]
+            command: Command = [LAUNCH_JOB, *add, *wrong, "--storage", storage]
             subprocess.run(command, check=True, capture_output=True)
-        loop = [LAUNCH_JOB, "schedule", "start", "--storage", storage]
+        loop: Command = [LAUNCH_JOB, "schedule", "start", "--storage", storage]
         with subprocess.Popen(loop, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             events = (json.loads(line) for line in process.stdout)

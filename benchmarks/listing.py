@@ -10,6 +10,7 @@ import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from harness import (
     LAUNCH_JOB,
@@ -78,7 +79,9 @@ def make_run(storage: Storage, number: int) -> None:
         {"epoch": n, "accuracy": 0.9, "loss": 0.3, "seconds": 2.5, "rows_per_s": 24e3}
         for n in range(1, 6)
     ]
-    said = [("state", {"state": s.value}) for s in list(RunState)[:3]]
+    said: list[tuple[str, dict[str, Any]]] = [
+        ("state", {"state": s.value}) for s in list(RunState)[:3]
+    ]
     said += [("epoch", {"step": 469, **entry}) for entry in history]
     said += [("state", {"state": RunState.SUCCEEDED.value})]
     lines = [Event(time=asked, event=event, details=details).to_line() for event, details in said]

@@ -62,7 +62,7 @@ def make_store(storage: Storage, runs: int) -> None:
 
 def age(table: RunTable) -> None:
     """Leave a table as writers do in years: its log is as long as a day's runs make it."""
-    for entry in (table.path / "_delta_log").iterdir():
+    for entry in (table.place.path / "_delta_log").iterdir():
         os.utime(entry, (BEGAN.timestamp(), BEGAN.timestamp()))
     opened = table._open()
     table._tidy(opened)

@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +43,11 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=40)
     arguments = parser.parse_args()
     numbers = range(arguments.runs)
-    contestants = {OURS: partial(alone, numbers), CROWD: crowd, PEER: partial(peer, numbers)}
+    contestants: dict[str, Callable[[], float]] = {
+        OURS: partial(alone, numbers),
+        CROWD: crowd,
+        PEER: partial(peer, numbers),
+    }
     return report(QUESTION, take_turns(contestants, arguments.rounds, warm_up=False))
 
 

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from harness import (
     LAUNCH_JOB,
     PEERS,
+    Command,
     Comparison,
     Question,
     at_most,
@@ -57,8 +58,10 @@ def main() -> int:
 def recover_ours(data: Path) -> float:
     """Run the command, kill one of its workers and return how long it took no step."""
     with tempfile.TemporaryDirectory() as storage:
-        command = [LAUNCH_JOB, "lstm-mnist", "--workers", "2", "--epochs", "100"]
-        options = ["--checkpoint-every", "50", "--data-dir", data, "--storage", storage]
+        command: Command = [
+            *(LAUNCH_JOB, "lstm-mnist", "--workers", "2", "--epochs", "100"),
+            *("--checkpoint-every", "50", "--data-dir", data, "--storage", storage),
+        ]
 
         def first_steps() -> list[float]:
             return [
@@ -68,7 +71,7 @@ def recover_ours(data: Path) -> float:
                 if event["event"] == "first_step"
             ]
 
-        return recover([*command, *options], first_steps, lambda: workers_in(storage)[-1])
+        return recover(command, first_steps, lambda: workers_in(storage)[-1])
 
 
 def recover_peer(data: Path) -> float:
@@ -80,12 +83,18 @@ def recover_peer(data: Path) -> float:
             path = noted / "first_steps"
             return [float(line) for line in path.read_text().split()] if path.exists() else []
 
-        command = [sys.executable, PEERS / "ray_train_recovery.py", noted, "--data-dir", data]
+        command: Command = [
+            sys.executable,
+            PEERS / "ray_train_recovery.py",
+            noted,
+            "--data-dir",
+            data,
+        ]
         return recover(command, first_steps, lambda: int((noted / "pid-1").read_text()))
 
 
 def recover(
-    command: Sequence[str | Path],
+    command: Command,
     first_steps: Callable[[], list[float]],
     victim: Callable[[], int],
 ) -> float:
@@ -117,7 +126,7 @@ def await_steps(
     deadline = time.monotonic() + _PATIENCE_S
     while len(found := first_steps()) < count:
         if process.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit(f"{process.args}: attempt {count} took no step.")
+            raise SystemExit(f"{process.args!r}: attempt {count} took no step.")
         time.sleep(0.05)
     return found
 

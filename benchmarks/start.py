@@ -24,6 +24,7 @@ from typing import Any
 from harness import (
     LAUNCH_JOB,
     PEERS,
+    Command,
     Comparison,
     Question,
     at_most,
@@ -122,9 +123,11 @@ def warm_cluster() -> Iterator[dict[str, str]]:
 def start_ours(data: Path, storage: Path, env: Mapping[str, str] | None = None) -> Started:
     """Run the command for one epoch and return how its first step came about."""
     before = set(runs(storage))
-    command = [LAUNCH_JOB, "lstm-mnist", "--workers", str(WORKERS), "--epochs", "1"]
-    folders = ["--batch-size", "128", "--data-dir", data, "--storage", storage, "-o", "json"]
-    began = run([*command, *folders], env)
+    command: Command = [
+        *(LAUNCH_JOB, "lstm-mnist", "--workers", str(WORKERS), "--epochs", "1"),
+        *("--batch-size", "128", "--data-dir", data, "--storage", storage, "-o", "json"),
+    ]
+    began = run(command, env)
     (folder,) = set(runs(storage)) - before
     return Started(
         seconds=first_step(folder / "events.jsonl") - began,
@@ -132,7 +135,7 @@ def start_ours(data: Path, storage: Path, env: Mapping[str, str] | None = None) 
     )
 
 
-def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> float:
+def run(command: Command, env: Mapping[str, str] | None = None) -> float:
     """Run a command to its end and return when it was started, in seconds since 1970."""
     began = time.time()
     run_text(command, env)

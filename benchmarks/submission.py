@@ -16,6 +16,7 @@ from harness import (
     LAUNCH_JOB,
     PEERS,
     ROOT,
+    Command,
     Comparison,
     Question,
     at_most,
@@ -58,20 +59,12 @@ def main() -> int:
 def submit_ours(cluster: LocalCluster, data: Path, storage: Path) -> float:
     """Submit a run of one epoch and return the seconds to its first step."""
     before = set(runs(storage))
-    command = [LAUNCH_JOB, "lstm-mnist", "--workers", "2", "--epochs", "1", "--batch-size", "128"]
-    place = [
-        "--device",
-        "cpu",
-        "--data-dir",
-        data,
-        "--storage",
-        storage,
-        "--address",
-        cluster.url,
-        "-o",
-        "json",
+    command: Command = [
+        *(LAUNCH_JOB, "lstm-mnist", "--workers", "2", "--epochs", "1", "--batch-size", "128"),
+        *("--device", "cpu", "--data-dir", data, "--storage", storage),
+        *("--address", cluster.url, "-o", "json"),
     ]
-    began = run([*command, *place])
+    began = run(command)
     (run_folder,) = set(runs(storage)) - before
     return first_step(run_folder / "events.jsonl") - began
 
@@ -80,9 +73,11 @@ def submit_peer(cluster: LocalCluster, data: Path) -> float:
     """Submit the script, follow it to its end, and return the seconds to its first step."""
     with tempfile.TemporaryDirectory() as folder:
         noted = Path(folder) / "first_step"
-        submit = [BIN / "ray", "job", "submit", "--address", cluster.url, "--working-dir", PEERS]
-        script = ["python", "tensorflow_trainer.py", noted, "--data-dir", data, "--as-job"]
-        began = run([*submit, "--", *script])
+        submit: Command = [
+            *(BIN / "ray", "job", "submit", "--address", cluster.url, "--working-dir", PEERS),
+            *("--", "python", "tensorflow_trainer.py", noted, "--data-dir", data, "--as-job"),
+        ]
+        began = run(submit)
         return float(noted.read_text()) - began
 
 

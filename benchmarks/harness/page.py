@@ -5,7 +5,7 @@ What people write there stays: only the text between the page's two marks is mad
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.figures import draw
@@ -50,7 +50,7 @@ def _measured(findings: Sequence[Finding]) -> Iterator[str]:
         yield f"\nMeasured {finding.time[:10]} {_on(finding.machine)}."
 
 
-def _ratio_cells(ratio: dict[str, Any]) -> str:
+def _ratio_cells(ratio: Mapping[str, Any]) -> str:
     spread = ratio["ratio"]
     verdict = {None: "", True: "met", False: "**missed**"}[ratio["met"]]
     return " | ".join(
@@ -69,7 +69,7 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _on(machine: dict[str, Any]) -> str:
+def _on(machine: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
         f"at commit {machine['commit']}: {machine['processor']}, {machine['cores']} cores, "

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+#: A program and its arguments.
+Command = Sequence[str | Path]
+
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "benchmarks" / "peers"
 LAUNCH_JOB = Path(sys.executable).with_name("launch-job")
@@ -30,7 +33,7 @@ def find_mnist() -> Path:
     return folder.resolve()
 
 
-def run_json(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Any:
+def run_json(command: Command, env: Mapping[str, str] | None = None) -> Any:
     """Run a command and return the JSON on its standard output.
 
     Raises:
@@ -40,7 +43,7 @@ def run_json(command: Sequence[str | Path], env: Mapping[str, str] | None = None
     return json.loads(text[text.index("{") :])
 
 
-def run_text(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> str:
+def run_text(command: Command, env: Mapping[str, str] | None = None) -> str:
     """Run a command to its end and return its standard output.
 
     Raises:
@@ -59,7 +62,7 @@ def run_text(command: Sequence[str | Path], env: Mapping[str, str] | None = None
     return done.stdout
 
 
-def seconds(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> float:
+def seconds(command: Command, env: Mapping[str, str] | None = None) -> float:
     """Run a command to its end and return how long it took."""
     began = time.perf_counter()
     run_text(command, env)

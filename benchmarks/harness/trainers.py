@@ -33,7 +33,7 @@ def ours(
 
 def peer(script: str, *options: str, epochs: int) -> Callable[[], Told]:
     """Return a contestant: a peer's script on MNIST."""
-    common = ["--data-dir", find_mnist(), "--epochs", str(epochs)]
+    common = ["--data-dir", str(find_mnist()), "--epochs", str(epochs)]
     return partial(run_json, [sys.executable, PEERS / script, *common, *options])
 
 
@@ -41,7 +41,7 @@ def rows_per_s(told: Sequence[Told]) -> list[float]:
     """Return the median rows/s of the epochs after the first, which traces, of each round."""
     return [
         statistics.median(
-            epoch["rows_per_s"] for epoch in run.get("history", run.get("epochs"))[1:]
+            epoch["rows_per_s"] for epoch in run["history" if "history" in run else "epochs"][1:]
         )
         for run in told
     ]
