@@ -16,8 +16,11 @@ class Observer:
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Work before training went on, such as a download in bytes or a preparation in rows."""
 
-    def submitted(self, run: RunFolder, *, cluster: str, sent: str) -> None:
-        """A cluster has taken a run, and with it, in words, what of the project."""
+    def submitted(self, run: RunFolder, *, cluster: str, sent: str, installs: bool) -> None:
+        """A cluster has taken a run, and with it, in words, what of the project.
+
+        It may have to install packages before anything of the run can begin.
+        """
 
     def began(self, run: RunFolder, *, epochs: int, rows: int, steps_per_epoch: int) -> None:
         """A run has its folder."""

@@ -180,7 +180,7 @@ def submit(
         except BaseException as err:
             _take_back(run, err, is_new=is_new)
             raise
-    observer.submitted(run, cluster=jobs.url, sent=_sent(package))
+    observer.submitted(run, cluster=jobs.url, sent=_sent(package), installs=install)
     return Submitted(run=run, submission=submission, jobs=jobs)
 
 

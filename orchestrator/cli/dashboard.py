@@ -8,7 +8,7 @@ import signal
 import click
 
 from orchestrator.cli.options import AddressType, standing_cluster_or_none
-from orchestrator.cli.terminal import chatter
+from orchestrator.cli.terminal import chatter, show_in_browser
 from orchestrator.errors import UsageError
 
 
@@ -44,7 +44,7 @@ def dashboard(address: str | None, open_: bool) -> None:
     click.echo(url)
     chatter().print(f"Its token: {token_path()}", style="dim", markup=False)
     if open_:
-        click.launch(url)
+        show_in_browser(url)
     if needs_tunnel(address):
         chatter().print("The tunnel stays open until Ctrl-C.", style="dim")
         with contextlib.suppress(KeyboardInterrupt):

@@ -46,11 +46,16 @@ class TerminalProgress(Observer):
         if chatter().is_terminal and (total is None or total > _WORTH_A_BAR):
             self._advance(what, done, total, "")
 
-    def submitted(self, run: RunFolder, *, cluster: str, sent: str) -> None:
-        """Say what was sent where."""
+    def submitted(self, run: RunFolder, *, cluster: str, sent: str, installs: bool) -> None:
+        """Say what was sent where, and what the cluster does with it first."""
         chatter().print(f"Sent {sent} to {cluster}", style="dim", markup=False)
         chatter().print(f"Run [bold]{run.run_id}[/]")
         self._known = run.run_id
+        if installs:
+            chatter().print(
+                "The cluster installs requirements.lock: minutes the first time, then it is kept …",
+                style="dim",
+            )
 
     def began(self, run: RunFolder, *, epochs: int, rows: int, steps_per_epoch: int) -> None:
         """Say which run it is."""

@@ -11,7 +11,7 @@ import click
 from orchestrator.atomic import write_atomic
 from orchestrator.cli.options import output_option, runs_argument, storage_option
 from orchestrator.cli.table import print_table
-from orchestrator.cli.terminal import STATE_STYLES, chatter, output, print_json
+from orchestrator.cli.terminal import STATE_STYLES, output, print_json, show_in_browser
 from orchestrator.cli.timeline import print_timeline
 from orchestrator.errors import UsageError
 from orchestrator.figures import duration, fixed, percent
@@ -77,12 +77,10 @@ def _report_several(
 
 
 def _write_page(path: Path, page: str, opened: bool) -> None:
-    import webbrowser
-
     write_atomic(path, page)
     click.echo(f"\n{'Page':<7} {path}")
-    if opened and not webbrowser.open(path.absolute().as_uri()):
-        chatter().print("There is no browser here to open it.", style="yellow")
+    if opened:
+        show_in_browser(path.absolute().as_uri())
 
 
 def print_report(report: Report, folder: RunFolder) -> None:

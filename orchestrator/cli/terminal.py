@@ -40,6 +40,14 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def show_in_browser(address: str) -> None:
+    """Open a page in the user's browser, or say that there is none."""
+    import webbrowser
+
+    if not webbrowser.open(address):
+        chatter().print("There is no browser here to open it.", style="yellow")
+
+
 #: Colours of the states of a run.
 STATE_STYLES: Mapping[str, str] = {
     "SUCCEEDED": "green",

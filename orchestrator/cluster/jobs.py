@@ -49,7 +49,8 @@ class JobsApi:
         named = os.environ.pop("RAY_ADDRESS", None)
         from ray.job_submission import JobSubmissionClient
 
-        logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.WARNING)
+        for chatty in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         try:
             with self._errors():
                 self._client = JobSubmissionClient(self.url)

@@ -29,9 +29,9 @@ def missing() -> str | None:
     """Say what hosts need that isn't here; None if all is."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    programs = ("ip", "setpriv", "unshare", "ssh", "ssh-keygen", SSHD)
+    programs = ("ip", "setpriv", "unshare", "openssl", "ssh", "ssh-keygen", SSHD)
     if absent := [p for p in programs if shutil.which(p) is None]:
-        return f"missing: {', '.join(absent)} (iproute2, util-linux, openssh-server)"
+        return f"missing: {', '.join(absent)} (iproute2, util-linux, openssh-server, openssl)"
     tried = subprocess.run(["unshare", "-n", "-m", "-u", "-p", "-f", "--mount-proc", "true"])
     return "this machine does not let root make namespaces" if tried.returncode else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import secrets
+import signal
 import subprocess
 import sys
 import threading
@@ -130,6 +131,10 @@ class Going:
             self._said.append(line)
             if part in line:
                 return line
+
+    def interrupt(self) -> None:
+        """Have it end, as Ctrl-C does."""
+        self._process.send_signal(signal.SIGINT)
 
     def drop(self) -> str:
         """End the command if it hasn't ended; return what it printed."""

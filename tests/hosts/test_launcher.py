@@ -1,7 +1,11 @@
-"""A cluster of three machines, brought up over ssh from a fourth: submitted to, and taken down."""
+"""A cluster of three machines, brought up over ssh from a fourth: submitted to, and taken down.
+
+Its traffic is encrypted, but for the cluster that a schedule brings up by itself.
+"""
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -62,6 +66,12 @@ class Client:
         program = [sys.executable, "-m", "orchestrator", *map(str, arguments)]
         return Going([*via, *settings, *program])
 
+    def there(self, *program):
+        """Run another program on it."""
+        via = ["ip", "netns", "exec", self.lab.switch]
+        command = [*via, *map(str, program)]
+        return subprocess.run(command, input="", capture_output=True, text=True, timeout=60)
+
     def run(self, *arguments, code=0, **environment):
         return self.start(*arguments, **environment).end(code, timeout=420)
 
@@ -100,8 +110,13 @@ def client(lab, machines, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def up(client):
-    printed, _ = client.run("cluster", "up", "-o", "json")
+def certificates(client):
+    return Path(client.run("cluster", "certs")[0].strip())
+
+
+@pytest.fixture(scope="module")
+def up(client, certificates):
+    printed, _ = client.run("cluster", "up", "--tls", "-o", "json")
     return json.loads(printed)
 
 
@@ -110,7 +125,20 @@ def test_all_machines_are_up(up, machines):
     assert [node["head"] for node in up] == [True, False, False]
 
 
-def test_client_and_node_without_the_token_are_refused(client, up, lab):
+@pytest.mark.parametrize("shown", [True, False])
+def test_control_store_speaks_only_to_who_has_a_certificate(client, up, certificates, shown):
+    head = up[0]["address"]
+    command = ["openssl", "s_client", "-connect", f"{head}:6379", "-verify_ip", head]
+    command += ["-CAfile", certificates / "ca.crt", "-verify_return_error", "-alpn", "h2"]
+    if shown:
+        command += ["-cert", certificates / "node.crt", "-key", certificates / "node.key"]
+    done = client.there(*command)
+    assert "Verify return code: 0 (ok)" in done.stdout
+    # With TLS 1.3, a client hears only after its handshake that it has to show a certificate.
+    assert ("certificate required" not in done.stderr) == shown, done.stderr
+
+
+def test_client_and_node_without_the_token_are_refused(client, up, certificates, lab):
     asked = ["paced", "--dataset", "digits"]
     _, said = client.run(*asked, code=3, RAY_AUTH_TOKEN_PATH=str(client.folder / "none"))
     assert "wants a token" in said
@@ -119,10 +147,30 @@ def test_client_and_node_without_the_token_are_refused(client, up, lab):
     _, said = client.run(*asked, code=3, RAY_AUTH_TOKEN_PATH=str(wrong))
     assert "another token" in said
     stranger = lab.add()
+    # All that it lacks is the token.
+    names = {"CA_CERT": "ca.crt", "SERVER_CERT": "node.crt", "SERVER_KEY": "node.key"}
+    paths = {f"RAY_TLS_{key}": str(certificates / name) for key, name in names.items()}
+    stranger.environment |= {"RAY_USE_TLS": "1", **paths}
     join = ["timeout", 60, RAY, "start", "--address", f"{up[0]['address']}:6379"]
     stranger.run(*join, check=False)
     assert len(json.loads(client.run("cluster", "status", "-o", "json")[0])) == len(up)
     stranger.remove()
+
+
+def test_dashboard_is_shown_through_a_tunnel_while_the_command_lasts(client, up):
+    browser, shown = client.folder / "browser", client.folder / "shown"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {shown}\n')
+    browser.chmod(0o755)
+    going = client.start("dashboard", "--open", BROWSER=str(browser))
+    going.await_line("Its token: ")
+    going.await_line("The tunnel stays open")
+    url = shown.read_text().strip()
+    assert url.startswith("http://127.0.0.1:")
+    asked = f"import urllib.request; print(urllib.request.urlopen({url!r}).read().decode())"
+    assert "<title>Ray Dashboard</title>" in client.there(sys.executable, "-c", asked).stdout
+    going.interrupt()
+    assert going.end()[0].strip() == url
+    assert "Connection refused" in client.there(sys.executable, "-c", asked).stderr
 
 
 def test_doctor_looks_at_every_machine(client, up, machines):
@@ -152,7 +200,7 @@ def test_run_goes_on_after_the_head_has_lost_its_power(client, up, machines):
     assert (listed["run_id"], listed["state"]) == (run_id, "LOST")
     assert "Epoch 1/" in client.run("logs", run_id, "--rank", "driver")[0]
     machines[0].restore_power()
-    again = json.loads(client.run("cluster", "up", "-o", "json")[0])
+    again = json.loads(client.run("cluster", "up", "--tls", "-o", "json")[0])
     assert [node["address"] for node in again] == [node["address"] for node in up]
     report = json.loads(client.run("resume", run_id, "-o", "json")[0])
     assert report["state"] == "SUCCEEDED"
