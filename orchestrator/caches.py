@@ -29,7 +29,6 @@ def working_folder(objects: Objects) -> Path:
 
     The same address at another server is another storage.
     """
-    server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    digest = hashlib.sha256(f"{objects.address} {server}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{objects.address} {objects.store.server}".encode()).hexdigest()
     name = re.sub(r"[^a-z0-9]+", "-", objects.address.lower())[:60]
     return cache_dir() / "storages" / f"{name}-{digest[:12]}"

@@ -84,8 +84,8 @@ def launch(
         name: A name for the run, shown in lists.
         tags: Labels that are kept with its results.
         secrets: Names of environment variables that only the run's processes are to know.
-        storage: Folder, or s3:// address, for runs, datasets and results; LAUNCH_JOB_STORAGE or
-            `./runs-store` if none is given.
+        storage: Folder, or s3:// or gs:// address, for runs, datasets and results;
+            LAUNCH_JOB_STORAGE or `./runs-store` if none is given.
         data_dir: Folder of the dataset's files; LAUNCH_JOB_DATA_DIR if none is given.
         address: Address of a Ray cluster that is up (`orchestrator.cluster.address` says of which
             kinds there are). If none is given: the project's own cluster, if it was brought up from

@@ -1,7 +1,6 @@
-"""What lies at an address on S3, or on a server that speaks it, through pyarrow's file system.
+"""What lies at an address of an object store, through pyarrow's file system.
 
-The server and the keys come from the environment, as AWS has them looked for (AWS_ENDPOINT_URL,
-AWS_ACCESS_KEY_ID and so on); no address here holds one. An object is whole or not there.
+An object is whole or not there.
 """
 
 from __future__ import annotations
@@ -12,21 +11,22 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.atomic import storage_errors
 from orchestrator.errors import UnavailableError, UsageError
+from orchestrator.object_stores import ObjectStore, store_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import fs
 
-#: Beginning of addresses.
-SCHEME = "s3://"
-
 Result = TypeVar("Result")
+
+#: Folders that this process has made where only those that were made are listed.
+_MADE: set[str] = set()
 
 #: Bytes that are fetched at a time.
 _PIECE_BYTES = 8 << 20
@@ -51,25 +51,30 @@ class Objects:
 
     @classmethod
     def at(cls, address: str) -> Objects:
-        """Return the objects at an address.
+        """Return the objects at an address of a store.
 
         Raises:
             UsageError: It names no bucket, or holds more than a place.
         """
-        rest = address.removeprefix(SCHEME)
+        rest = address.partition("://")[2]
+        scheme = _store(address).schemes[0]
         bucket, *parts = rest.rstrip("/").split("/")
         if "@" in bucket or "?" in rest or "#" in rest:
             raise UsageError(
                 "The address of a storage is a bucket and a path: it would be written down with "
                 "whatever else it holds.",
-                hint="Keys and the server's address are read from the environment, such as "
-                "AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.",
+                hint="Keys and the server's address are read from the environment.",
             )
         if not bucket or "" in parts or {".", ".."} & set(parts):
             raise UsageError(
-                f"{address} is no place for a storage.", hint="Write s3://bucket/path."
+                f"{address} is no place for a storage.", hint=f"Write {scheme}bucket/path."
             )
-        return cls(address=SCHEME + "/".join([bucket, *parts]))
+        return cls(address=scheme + "/".join([bucket, *parts]))
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The service that keeps them."""
+        return _store(self.address)
 
     def within(self, *names: str) -> Objects:
         """Return those in a folder of these."""
@@ -109,7 +114,7 @@ class Objects:
             FileNotFoundError: There is none.
             UnavailableError: The storage can't be read.
         """
-        with _errors(f"{self.address}/{name}", missing=True):
+        with self._errors(name, missing=True):
             system, path = self._located(name)
             with system.open_input_file(path) as file:
                 yield file
@@ -120,8 +125,10 @@ class Objects:
         Raises:
             UnavailableError: The storage can't be written.
         """
-        with _errors(f"{self.address}/{name}"):
+        with self._errors(name):
             system, path = self._located(name)
+            if self.store.lists_made_folders:
+                _make_folder(system, path.rpartition("/")[0])
             # In one call, so that no error of ours can close, and so finish, half of it.
             with system.open_output_stream(path) as file:
                 file.write(content)
@@ -207,7 +214,7 @@ class Objects:
         Raises:
             UnavailableError: The storage can't be written.
         """
-        with _errors(f"{self.address}/{name}"), contextlib.suppress(FileNotFoundError):
+        with self._errors(name), contextlib.suppress(FileNotFoundError):
             system, path = self._located(name)
             system.delete_file(path)
 
@@ -219,9 +226,16 @@ class Objects:
         Raises:
             UnavailableError: The storage can't be written.
         """
-        with _errors(f"{self.address}/{name}"), contextlib.suppress(FileNotFoundError):
+        from pyarrow import fs
+
+        with self._errors(name):
             system, path = self._located(name)
-            system.delete_dir(path)
+            _MADE.difference_update([m for m in _MADE if f"{m}/".startswith(f"{path}/")])
+            try:
+                system.delete_dir(path)
+            except OSError:  # Of which kind, if there is none, differs from store to store.
+                if system.get_file_info(path).type != fs.FileType.NotFound:
+                    raise
 
     def file_system(self) -> fs.FileSystem:
         """Return them as a file system of pyarrow's."""
@@ -233,13 +247,12 @@ class Objects:
     def _listed(self, *, deep: bool) -> list[fs.FileInfo]:
         from pyarrow import fs
 
-        with _errors(self.address):
+        with self._errors():
             system, path = self._located("")
             selector = fs.FileSelector(path.rstrip("/"), allow_not_found=True, recursive=deep)
             found: list[fs.FileInfo] = system.get_file_info(selector)
-            bucket = path.partition("/")[0]
-            if not found and system.get_file_info(bucket).type == fs.FileType.NotFound:
-                raise FileNotFoundError(f"there is no bucket {bucket}")
+            if not found:
+                _check_bucket(system, path)
             return found
 
     def _steadily(self, name: str, read: Callable[[], Result]) -> Result:
@@ -252,46 +265,52 @@ class Objects:
             return read()
         except UnavailableError:
             system, path = self._located(name)
-            with _errors(f"{self.address}/{name}"):
+            with self._errors(name):
                 there = system.get_file_info(path).is_file
             if not there:
                 raise FileNotFoundError(name) from None
             return read()
 
     def _located(self, name: str) -> tuple[fs.FileSystem, str]:
-        rest = self.address.removeprefix(SCHEME)
-        return _file_system(rest.partition("/")[0]), f"{rest}/{name}"
+        rest = self.address.partition("://")[2]
+        return self.store.file_system(rest.partition("/")[0]), f"{rest}/{name}"
+
+    @contextlib.contextmanager
+    def _errors(self, name: str = "", *, missing: bool = False) -> Iterator[None]:
+        """Turn an error of a file system into one that names the address.
+
+        Args:
+            name: Of the object that is used.
+            missing: Whether the caller wants to hear of what isn't there.
+        """
+        try:
+            yield
+        except OSError as err:
+            if missing and isinstance(err, FileNotFoundError):
+                raise
+            address = f"{self.address}/{name}" if name else self.address
+            raise UnavailableError(
+                f"Can't use {address}: {' '.join(str(err).split())}", hint=self.store.hint
+            ) from err
 
 
-@lru_cache
-def _file_system(bucket: str) -> fs.FileSystem:
+def _store(address: str) -> ObjectStore:
+    found = store_of(address)
+    assert found is not None, address
+    return found
+
+
+def _make_folder(system: fs.FileSystem, path: str) -> None:
+    """Make a folder, and those around it, unless this process has done so."""
+    if path not in _MADE:
+        _check_bucket(system, path)  # Arrow would make one.
+        system.create_dir(path)
+        _MADE.add(path)
+
+
+def _check_bucket(system: fs.FileSystem, path: str) -> None:
     from pyarrow import fs
 
-    # A small object is then written by one request, not by the three of a large one.
-    return fs.FileSystem.from_uri(f"{SCHEME}{bucket}/?allow_delayed_open=true")[0]
-
-
-@contextlib.contextmanager
-def _errors(address: str, *, missing: bool = False) -> Iterator[None]:
-    """Turn an error of a file system into one that names the address.
-
-    Args:
-        address: What is used.
-        missing: Whether the caller wants to hear of what isn't there.
-    """
-    try:
-        yield
-    except FileNotFoundError as err:
-        if missing:
-            raise
-        raise _unusable(address, err) from err
-    except OSError as err:
-        raise _unusable(address, err) from err
-
-
-def _unusable(address: str, err: OSError) -> UnavailableError:
-    return UnavailableError(
-        f"Can't use {address}: {' '.join(str(err).split())}",
-        hint="Are the bucket, the keys and the server's address right? They are read from the "
-        "environment, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.",
-    )
+    bucket = path.partition("/")[0]
+    if system.get_file_info(bucket).type == fs.FileType.NotFound:
+        raise FileNotFoundError(f"there is no bucket {bucket}")

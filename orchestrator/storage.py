@@ -18,7 +18,8 @@ from orchestrator.atomic import storage_errors
 from orchestrator.caches import working_folder
 from orchestrator.errors import UsageError
 from orchestrator.mirror import RunMirrors
-from orchestrator.objects import SCHEME, Objects
+from orchestrator.object_stores import store_of
+from orchestrator.objects import Objects
 from orchestrator.run_folder import RunFolder
 
 #: Where runs are stored if neither --storage nor LAUNCH_JOB_STORAGE says so.
@@ -52,7 +53,7 @@ class Storage:
 
     @classmethod
     def at(cls, uri: str) -> Storage:
-        """Return the storage at a path, or at an `s3://` or `file://` address.
+        """Return the storage at a path, or at an `s3://`, `gs://` or `file://` address.
 
         Raises:
             UsageError: It is an address of another kind, holds more than a place, or is empty.
@@ -60,14 +61,14 @@ class Storage:
         if not uri.strip():
             raise UsageError("The storage has an empty name.", hint="Name a folder.")
         scheme, separator, rest = uri.partition("://")
-        if uri.startswith(SCHEME):
+        if store_of(uri) is not None:
             objects = Objects.at(uri)
             return cls(path=working_folder(objects), objects=objects)
         if separator and scheme != "file":
             raise UsageError(
                 f"Storage {uri!r} is not supported.",
                 hint="Name a folder that every node of the cluster can write, or an address such "
-                "as s3://bucket/path.",
+                "as s3://bucket/path or gs://bucket/path.",
             )
         return cls(path=Path(rest if separator else uri).expanduser().absolute())
 

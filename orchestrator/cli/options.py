@@ -158,7 +158,8 @@ def storage_option(command: Command) -> Command:
         envvar="LAUNCH_JOB_STORAGE",
         show_default=True,
         show_envvar=True,
-        help="Folder, or s3://bucket/path, that runs, datasets and results are kept in.",
+        help="Folder, or address such as s3://bucket/path or gs://bucket/path, that runs, datasets "
+        "and results are kept in.",
     )(command)
 
 

@@ -28,7 +28,7 @@ class TablePlace:
     @property
     def options(self) -> dict[str, str] | None:
         """What Delta has to be told that it doesn't read from the environment."""
-        return None if self.objects is None else {"allow_http": "true"}
+        return None if self.objects is None else self.objects.store.delta_options()
 
     @property
     def file_system(self) -> FileSystem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Columns that newer runs are larger in, and whose bounds are noted for each file.
 NEWEST = ("started_at", "run_id")
+
+#: What Delta draws its chain of causes with: colours, and arrows.
+_DRAWN = re.compile("\x1b\\[[0-9;]*m|↳")
 
 #: Runs that are looked up one by one; of more, there are some in each group of rows.
 _FEW = 4
@@ -175,6 +179,11 @@ def delta_errors(place: TablePlace) -> Iterator[None]:
         raise
     except (DeltaError, OSError) as err:
         raise UnavailableError(
-            f"Can't use the results table {place}: {' '.join(str(err).split())}",
+            f"Can't use the results table {place}: {_plain(str(err))}",
             hint="Is the disk full, or a file of the table gone? Reports lie in the runs' folders.",
         ) from err
+
+
+def _plain(message: str) -> str:
+    """Return a message in a line, without Delta's colours and arrows."""
+    return " ".join(_DRAWN.sub("", message).split())

@@ -69,7 +69,7 @@ def test_help_of_a_job_shows_its_parameters(command):
         (["results", "--since", "yesterday"], 2, "is not a time"),
         (["results", "--since", "99999999w"], 2, "is not a time"),
         (["ls", "--storage", ""], 2, "empty name"),
-        (["ls", "--storage", "gs://bucket/folder"], 2, "not supported"),
+        (["ls", "--storage", "abfs://bucket/folder"], 2, "not supported"),
     ],
 )
 def test_bad_input_is_told_and_leaves_nothing(command, args, code, message):

@@ -26,7 +26,8 @@ class Machine(Command):
     """A machine of its own: nothing is there but the address of the storage."""
 
     address: str
-    s3: dict
+    #: What the environment says of the server and of its keys.
+    server: dict
 
     @property
     def storage(self):
@@ -34,16 +35,13 @@ class Machine(Command):
 
     @property
     def environment(self):
-        return {**super().environment, **self.s3}
+        return {**super().environment, **self.server}
 
 
-@pytest.fixture
-def machines(bucket, s3_environment, tmp_path):
-    found = []
+def two_machines(folder, bucket, server):
     for name in ("here", "there"):
-        (tmp_path / name / "home").mkdir(parents=True)
-        found.append(Machine(tmp_path / name, f"{bucket}/team", s3_environment))
-    return found
+        (folder / name / "home").mkdir(parents=True)
+        yield Machine(folder / name, f"{bucket}/team", server)
 
 
 def weights(machine, run_id, tmp_path):
@@ -56,9 +54,9 @@ def weights(machine, run_id, tmp_path):
 
 
 def test_a_run_that_is_stopped_here_goes_on_there_with_the_same_weights(
-    machines, s3_environment, tmp_path
+    s3_bucket, s3_environment, tmp_path
 ):
-    here, there = machines
+    here, there = two_machines(tmp_path, s3_bucket, s3_environment)
     whole = here.report(*TRAIN)
     (listed,) = json.loads(there("ls", "-o", "json").stdout)
     assert (listed["run_id"], listed["state"]) == (whole["run_id"], "SUCCEEDED")
@@ -92,7 +90,7 @@ def test_a_run_that_is_stopped_here_goes_on_there_with_the_same_weights(
         np.testing.assert_array_equal(got[name], values, err_msg=name)
     states = {r["run_id"]: r["state"] for r in json.loads(here("ls", "-o", "json").stdout)}
     assert states == {r["run_id"]: "SUCCEEDED" for r in (whole, resumed)}
-    for machine in machines:
+    for machine in (here, there):
         written = [p for p in machine.folder.rglob("*") if p.is_file()]
         assert not [p for p in written if secret(s3_environment) in p.read_bytes()]
         assert left_running(machine) == []
@@ -100,3 +98,17 @@ def test_a_run_that_is_stopped_here_goes_on_there_with_the_same_weights(
 
 def secret(environment):
     return environment["AWS_SECRET_ACCESS_KEY"].encode()
+
+
+def test_a_run_on_googles_storage_is_seen_and_reproduced_elsewhere(
+    google_bucket, google_environment, tmp_path
+):
+    here, there = two_machines(tmp_path, google_bucket, google_environment)
+    whole = here.report(*TRAIN, "--epochs", 2)
+    (listed,) = json.loads(there("ls", "-o", "json").stdout)
+    assert (listed["run_id"], listed["state"]) == (whole["run_id"], "SUCCEEDED")
+    (row,) = json.loads(there("results", "-o", "json").stdout)
+    assert (row["run_id"], row["accuracy"]) == (whole["run_id"], whole["accuracy"])
+    again = json.loads(there("reproduce", "latest", "-o", "json").stdout)
+    assert again["outcome"] == "bitwise"
+    assert left_running(here) == left_running(there) == []

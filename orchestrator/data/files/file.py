@@ -10,13 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UnavailableError, UsageError
+from orchestrator.object_stores import store_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import fs
-
-#: Schemes of addresses that pyarrow's file systems read.
-_SCHEMES = ("s3://", "gs://", "gcs://", "file://")
 
 _READ_BYTES = 4 << 20
 
@@ -40,7 +38,7 @@ class DataFile:
                 "The address of a dataset holds a key, which would be written down with the run.",
                 hint="Leave it out; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are read.",
             )
-        if text.startswith(_SCHEMES):
+        if store_of(text) is not None or text.startswith("file://"):
             return cls(uri=text.rstrip("/"))
         return cls(uri=str(Path(text).expanduser().absolute()))
 
@@ -118,6 +116,9 @@ class DataFile:
     def _located(self) -> tuple[fs.FileSystem, str]:
         from pyarrow import fs
 
+        if (store := store_of(self.uri)) is not None:
+            path = self.uri.partition("://")[2]
+            return store.file_system(path.partition("/")[0]), path
         if "://" in self.uri:
             return fs.FileSystem.from_uri(self.uri)
         return fs.LocalFileSystem(), self.uri
