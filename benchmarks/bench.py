@@ -3,7 +3,7 @@
 python benchmarks/bench.py                 # the short form: less than 15 minutes on two cores
 python benchmarks/bench.py --full          # all questions, at least five rounds each
 python benchmarks/bench.py start reading   # some, at full length
-python benchmarks/bench.py --page          # only write the page, of what is kept in results/
+python benchmarks/bench.py --page          # only write the page, of what docs/performance/ keeps
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a benchmark asks, and what it found: kept as JSON in `benchmarks/results/`."""
+"""What a benchmark asks, and what it found: kept as JSON beside the figures of the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from typing import Any
 from harness.machine import describe_machine
 from harness.turns import Spread, compare
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+FINDINGS = Path(__file__).resolve().parents[2] / "docs" / "performance"
+
+#: Rounds that a finding has to have to be kept: a median of fewer says too little.
+KEPT_ROUNDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +137,14 @@ class Finding:
         """What the rounds gave, by contestant."""
         return {who: Spread.of(rounds) for who, rounds in self.values.items()}
 
+    @property
+    def rounds(self) -> int:
+        """Rounds that counted."""
+        return min(len(rounds) for rounds in self.values.values())
+
     def write(self) -> Path:
         """Keep it; return the file."""
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{self.name}.json"
+        path = FINDINGS / f"{self.name}.json"
         path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
         return path
 

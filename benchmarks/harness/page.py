@@ -1,4 +1,4 @@
-"""docs/performance.md: the tables and figures of what is kept in `benchmarks/results/`.
+"""docs/performance.md: the tables and figures of what is kept beside it, in `performance/`.
 
 What people write there stays: only the text between the page's two marks is made.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.figures import draw
-from harness.findings import RESULTS, Finding
+from harness.findings import FINDINGS, Finding
 from harness.processes import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -18,7 +18,7 @@ BEGIN, END = "<!-- measured: made by make bench-full -->", "<!-- /measured -->"
 
 def write_page(names: Sequence[str]) -> None:
     """Write what is known of some benchmarks into the page, in their order."""
-    paths = [RESULTS / f"{name}.json" for name in names]
+    paths = [FINDINGS / f"{name}.json" for name in names]
     findings = [Finding.read(path) for path in paths if path.is_file()]
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -39,7 +39,7 @@ def _measured(findings: Sequence[Finding]) -> Iterator[str]:
         yield f"\n### {finding.title}"
         yield f"{finding.method.strip()}\n"
         if finding.figure is not None:
-            path = PAGE.parent / "performance" / f"{finding.name}.svg"
+            path = FINDINGS / f"{finding.name}.svg"
             draw(finding.figure, path)
             yield f"![{finding.figure['title']}]({path.relative_to(PAGE.parent)})\n"
         yield f"| {finding.unit} | median | least – most | rounds |"

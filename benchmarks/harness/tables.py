@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.findings import Finding, Question
+from harness.findings import KEPT_ROUNDS, Finding, Question
 from harness.processes import ROOT
 
 
@@ -15,7 +15,7 @@ def report(
     *,
     figure: Mapping[str, Any] | None = None,
 ) -> int:
-    """Judge what was measured, print it and keep it.
+    """Judge what was measured, print it, and keep it if there were enough rounds.
 
     Args:
         question: What was asked.
@@ -37,7 +37,10 @@ def report(
             for who, s in finding.spreads.items()
         ],
     )
-    print(f"\nkept in {finding.write().relative_to(ROOT)}")
+    if finding.rounds >= KEPT_ROUNDS:
+        print(f"\nkept in {finding.write().relative_to(ROOT)}")
+    else:
+        print(f"\nnot kept: it takes {KEPT_ROUNDS} rounds")
     return 0 if finding.met else 1
 
 
