@@ -99,7 +99,7 @@ class Objects:
 
         def content() -> bytes:
             with self.open(name) as file:
-                return file.read()
+                return _read(file)
 
         try:
             return self._steadily(name, content)
@@ -172,7 +172,7 @@ class Objects:
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
                 with os.fdopen(handle, "wb") as target:
-                    while piece := source.read(_PIECE_BYTES):
+                    while piece := _read(source, _PIECE_BYTES):
                         target.write(piece)
                 os.chmod(temporary, 0o644)
                 os.replace(temporary, path)
@@ -289,9 +289,21 @@ class Objects:
             if missing and isinstance(err, FileNotFoundError):
                 raise
             address = f"{self.address}/{name}" if name else self.address
-            raise UnavailableError(
-                f"Can't use {address}: {' '.join(str(err).split())}", hint=self.store.hint
-            ) from err
+            # Google's client says all again after this word.
+            said = " ".join(str(err).partition(" error_info=")[0].split())
+            raise UnavailableError(f"Can't use {address}: {said}", hint=self.store.hint) from err
+
+
+def _read(file: pa.NativeFile, size: int | None = None) -> bytes:
+    """Read from an object, to its end or so many bytes.
+
+    Raises:
+        OSError: It can't be read. Google's file closes itself if its object goes.
+    """
+    try:
+        return file.read(size)
+    except ValueError as err:
+        raise OSError(str(err)) from err
 
 
 def _store(address: str) -> ObjectStore:

@@ -214,9 +214,7 @@ class EmbeddedRay:
                 job_config=JobConfig(metadata=self._metadata),
             )
         except Exception as err:
-            raise UnavailableError(
-                f"Ray did not start: {err}", hint="`--debug` shows where it failed."
-            ) from err
+            raise UnavailableError(f"Ray did not start: {err}", hint=_start_hint(err)) from err
         finally:
             train.join()
         self._address = context.dashboard_url
@@ -248,3 +246,10 @@ class EmbeddedRay:
                     target = self._logs / "ray" / file.name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(file, target)
+
+
+def _start_hint(err: Exception) -> str:
+    # Ray waits 30 s for its processes, whatever it is told.
+    if "timed out during startup" in str(err):
+        return "Other work may keep this machine too busy: try again when it is done."
+    return "`--debug` shows where it failed."

@@ -77,11 +77,21 @@ def _disk_full(world: World, chance: random.Random) -> bool:
 
 def _read_only(world: World, chance: random.Random) -> bool:
     """Every write fails, since the folders can't be written; files that are open can."""
-    done = subprocess.run(["mount", "--bind", world.storage, world.storage], check=False)
+    # Made aside, and only then put over the storage: where a file has been opened to be written, a
+    # mount can't become read-only any more.
+    aside = world.folder / "read-only"
+    aside.mkdir()
+    done = subprocess.run(["mount", "--bind", world.storage, aside], check=False)
     if done.returncode:
+        aside.rmdir()
         return False
-    again = ["mount", "-o", "remount,bind,ro", world.storage]
-    subprocess.run(again, check=True)
+    for command in (
+        ("mount", "-o", "remount,bind,ro", aside),
+        ("mount", "--bind", aside, world.storage),
+        ("umount", aside),
+    ):
+        subprocess.run(command, check=True)
+    aside.rmdir()
     time.sleep(chance.choice((SHORT, LONG)))
     subprocess.run(["umount", "-l", world.storage], check=True)
     return True

@@ -1,15 +1,16 @@
-"""Data on S3, read where it lies: from a local server that speaks S3."""
+"""Data in object stores, read where it lies."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow import csv, fs, parquet
+from pyarrow import csv, parquet
 
 from orchestrator.data.files.detect import file_source
 from orchestrator.data.source import SourceContext
 from orchestrator.errors import UnavailableError, UsageError
+from orchestrator.object_stores import store_of
 
 ROWS = 2000
 
@@ -17,12 +18,13 @@ ROWS = 2000
 @pytest.fixture
 def files(bucket):
     """A table in two formats, and one of two files that are a split."""
-    s3, place = fs.FileSystem.from_uri(f"{bucket}/")
+    place = bucket.partition("://")[2]
+    system = store_of(bucket).file_system(place)
     numbers = np.arange(ROWS)
     table = pa.table({"number": numbers, "kind": (numbers % 2).astype(str)})
-    parquet.write_table(table, f"{place}/rows.parquet", filesystem=s3)
+    parquet.write_table(table, f"{place}/rows.parquet", filesystem=system)
     for name in ("rows.csv", "split/train.csv", "split/test.csv"):
-        with s3.open_output_stream(f"{place}/{name}") as file:
+        with system.open_output_stream(f"{place}/{name}") as file:
             csv.write_csv(table, file)
     return bucket
 
