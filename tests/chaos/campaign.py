@@ -70,12 +70,13 @@ def main() -> int:
         print(f"Left out, since they need root: {', '.join(missing)}.")
     with tempfile.TemporaryDirectory(prefix="launch-job-chaos-") as folder:
         strikes, defects = campaign(Path(folder), args.faults, args.seed, kinds)
-    print_table(strikes)
-    for defect in defects:
-        print(f"DEFECT {defect}")
-    print(f"{len(strikes)} faults, {len(defects)} defects, seed {args.seed}")
-    if args.json:
-        args.json.write_text(json.dumps([asdict(s) for s in strikes], indent=2))
+        # What a defect has left may keep the folder from being removed.
+        print_table(strikes)
+        for defect in defects:
+            print(f"DEFECT {defect}")
+        print(f"{len(strikes)} faults, {len(defects)} defects, seed {args.seed}", flush=True)
+        if args.json:
+            args.json.write_text(json.dumps([asdict(s) for s in strikes], indent=2))
     return 1 if defects else 0
 
 

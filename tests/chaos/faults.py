@@ -85,13 +85,12 @@ def _read_only(world: World, chance: random.Random) -> bool:
     if done.returncode:
         aside.rmdir()
         return False
-    for command in (
-        ("mount", "-o", "remount,bind,ro", aside),
-        ("mount", "--bind", aside, world.storage),
-        ("umount", aside),
-    ):
-        subprocess.run(command, check=True)
-    aside.rmdir()
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", aside], check=True)
+        subprocess.run(["mount", "--bind", aside, world.storage], check=True)
+    finally:
+        subprocess.run(["umount", aside], check=True)
+        aside.rmdir()
     time.sleep(chance.choice((SHORT, LONG)))
     subprocess.run(["umount", "-l", world.storage], check=True)
     return True
