@@ -8,6 +8,7 @@ ever replaced is that of a run which ended, was resumed and ended again later.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -63,10 +64,14 @@ class ResultsStore:
         """
         import pyarrow as pa
 
-        for name in TABLES:
+        def put(name: str) -> None:
             if found := rows.rows(name, report, running):
                 table = self._table(name)
                 table.put(pa.Table.from_pylist(found, schema=table.schema))
+
+        # Each waits for its own files most of the time.
+        with ThreadPoolExecutor(len(TABLES)) as pool:
+            list(pool.map(put, TABLES))
 
     def reports(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, reduce
-from operator import or_
+from operator import itemgetter, or_
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UnavailableError
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
     from deltalake import DeltaTable
 
 #: Columns that newer runs are larger in, and whose bounds are noted for each file.
 NEWEST = ("started_at", "run_id")
+
+#: After all times.
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 #: What Delta draws its chain of causes with: colours, and arrows.
 _DRAWN = re.compile("\x1b\\[[0-9;]*m|↳")
@@ -103,12 +107,27 @@ class TableVersion:
         found = self._part([]).to_table(columns=columns)
         with delta_errors(self.place):
             for file in sorted(self._files, key=_latest, reverse=True):
-                if found.num_rows == number and _latest(file) < found["started_at"][-1].as_py():
+                if _is_settled(found, number, _latest(file)):
                     break
-                # For so little, threads cost more than they give.
-                rows = self._part([file]).to_table(filter=where, columns=columns, use_threads=False)
-                found = pa.concat_tables([found, rows]).sort_by(order).slice(0, number)
+                for latest, group in self._groups(file):
+                    if _is_settled(found, number, latest):
+                        break
+                    # For so little, threads cost more than they give.
+                    rows = group.to_table(
+                        schema=self._schema, filter=where, columns=columns, use_threads=False
+                    )
+                    found = pa.concat_tables([found, rows]).sort_by(order).slice(0, number)
         return found["run_id"].combine_chunks()
+
+    def _groups(self, file: Mapping[str, Any]) -> list[tuple[datetime, ds.ParquetFileFragment]]:
+        """Return a file's groups of rows, newest first, with when their last was asked for."""
+        (fragment,) = self._part([file]).get_fragments()
+        numbers = range(fragment.metadata.num_row_groups)
+        groups = [
+            (_latest_of_group(fragment.metadata.row_group(n)), fragment.subset(row_group_ids=[n]))
+            for n in numbers
+        ]
+        return sorted(groups, key=itemgetter(0), reverse=True)
 
     def of_runs(self, run_ids: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of some runs; files that can't have one are not opened.
@@ -125,10 +144,12 @@ class TableVersion:
         part = self._part([file for file in self._files if _may_hold(file, run_ids)])
         known = None if columns is None else [c for c in columns if c in part.schema.names]
         run_id = pc.field("run_id")
-        where = run_id.isin(run_ids)
         if len(run_ids) <= _FEW:
             # One by one, so that only those groups of rows are read that may have one of them.
             where = reduce(or_, (run_id == one for one in run_ids), pc.scalar(False))
+        else:
+            within = (run_id >= min(run_ids)) & (run_id <= max(run_ids))
+            where = within & run_id.isin(run_ids)
         with delta_errors(self.place):
             return part.to_table(filter=where, columns=known, use_threads=False)
 
@@ -142,14 +163,18 @@ class TableVersion:
 
     def _part(self, files: Sequence[Mapping[str, Any]]) -> ds.Dataset:
         """Return the rows of some files; Delta's own reader looks at the bounds of all first."""
-        import pyarrow as pa
         import pyarrow.dataset as ds
 
-        schema = self.schema if self.delta is None else pa.schema(self.delta.schema())
         if not files:
-            return ds.dataset(schema.empty_table())
+            return ds.dataset(self._schema.empty_table())
         paths, system = [file["path"] for file in files], self.place.file_system
-        return ds.dataset(paths, schema=schema, format="parquet", filesystem=system)
+        return ds.dataset(paths, schema=self._schema, format="parquet", filesystem=system)
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        import pyarrow as pa
+
+        return self.schema if self.delta is None else pa.schema(self.delta.schema())
 
 
 def _may_hold(file: Mapping[str, Any], run_ids: Sequence[str]) -> bool:
@@ -160,7 +185,19 @@ def _may_hold(file: Mapping[str, Any], run_ids: Sequence[str]) -> bool:
 
 def _latest(file: Mapping[str, Any]) -> datetime:
     """Return when the last run of a file was asked for; one that doesn't tell may hold any."""
-    return file.get("max.started_at") or datetime.max.replace(tzinfo=UTC)
+    return file.get("max.started_at") or _LAST
+
+
+def _latest_of_group(group: pq.RowGroupMetaData) -> datetime:
+    """Return when the last run of a group of rows was asked for, as `_latest` does for a file."""
+    columns = map(group.column, range(group.num_columns))
+    statistics = next(c.statistics for c in columns if c.path_in_schema == "started_at")
+    return statistics.max if statistics is not None and statistics.has_min_max else _LAST
+
+
+def _is_settled(newest: pa.Table, number: int, latest: datetime) -> bool:
+    """Return whether the newest runs are all there, and one asked for at a time is none of them."""
+    return newest.num_rows == number and latest < newest["started_at"][-1].as_py()
 
 
 @contextlib.contextmanager

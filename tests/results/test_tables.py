@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
+from pyarrow import parquet
 from sample_reports import sample
 
 from orchestrator.errors import UnavailableError
@@ -219,6 +220,22 @@ def test_filters(store):
     since = store.reports(job="cnn")["started_at"].to_pylist()[0]
     assert store.reports(since=since)["run_id"].to_pylist() == ["r2", "r1"]
     assert store.reports(dataset="other").num_rows == 0
+
+
+def test_newest_are_found_however_runs_lie_in_files_and_groups(store, monkeypatch):
+    monkeypatch.setattr(delta_module, "_MOST_FILES", 6)
+    monkeypatch.setattr(delta_module, "_GROUP_ROWS", 2)
+    days = (3, 9, 1, 7, 5, 6, 2, 8)
+    for day in days:
+        store.record(sample(f"r{day}", day=day, job="odd" if day % 2 else "even"))
+    files = delta(store, "reports").file_uris()
+    groups = [parquet.ParquetFile(file).num_row_groups for file in files]
+    assert sorted(groups) == [1, 1, 3], "six runs in one file, and two that came later"
+    newest = [f"r{day}" for day in sorted(days, reverse=True)]
+    odd = [run for run in newest if int(run[1:]) % 2]
+    for limit in range(1, len(days) + 2):
+        assert store.reports(limit=limit)["run_id"].to_pylist() == newest[:limit]
+        assert store.reports(limit=limit, job="odd")["run_id"].to_pylist() == odd[:limit]
 
 
 def test_files_that_cant_match_are_not_read(store):
