@@ -35,6 +35,11 @@ class Target:
         return f"{'≥' if self.at_least else '≤'} {self.bound:.2f}"
 
 
+def ratio_text(ratio: float) -> str:
+    """Return a ratio with two decimals, a small one with two digits that say something."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+
+
 def at_least(bound: float) -> Target:
     """Return a target where more is better."""
     return Target(bound=bound, at_least=True)

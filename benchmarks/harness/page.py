@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.figures import draw
-from harness.findings import FINDINGS, Finding
+from harness.findings import FINDINGS, Finding, ratio_text
 from harness.processes import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -56,8 +56,8 @@ def _ratio_cells(ratio: Mapping[str, Any]) -> str:
     return " | ".join(
         (
             f"{ratio['ours']} / {ratio['peer']}",
-            f"**{spread['median']:.2f}**",
-            f"{spread['min']:.2f} – {spread['max']:.2f}",
+            f"**{ratio_text(spread['median'])}**",
+            f"{ratio_text(spread['min'])} – {ratio_text(spread['max'])}",
             ratio["target"] or "",
             verdict,
         )

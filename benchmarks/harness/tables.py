@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.findings import KEPT_ROUNDS, Finding, Question
+from harness.findings import KEPT_ROUNDS, Finding, Question, ratio_text
 from harness.processes import ROOT
 
 
@@ -54,6 +54,6 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> No
 
 
 def _line(ratio: Mapping[str, Any]) -> tuple[str, ...]:
-    numbers = (f"{ratio['ratio'][which]:.2f}" for which in ("median", "min", "max"))
+    numbers = (ratio_text(ratio["ratio"][which]) for which in ("median", "min", "max"))
     word = {None: "", True: "met", False: "MISSED"}[ratio["met"]]
     return (f"{ratio['ours']} / {ratio['peer']}", *numbers, ratio["target"] or "-", word)
