@@ -230,7 +230,10 @@ class Objects:
 
         with self._errors(name):
             system, path = self._located(name)
-            _MADE.difference_update([m for m in _MADE if f"{m}/".startswith(f"{path}/")])
+            # Other threads make and remove folders meanwhile.
+            for made in _MADE.copy():
+                if f"{made}/".startswith(f"{path}/"):
+                    _MADE.discard(made)
             try:
                 system.delete_dir(path)
             except OSError:  # Of which kind, if there is none, differs from store to store.

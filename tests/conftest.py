@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.storage import Storage
+
 _NUMBERS = itertools.count()
 
 
@@ -94,3 +96,13 @@ def google_bucket(google_environment, monkeypatch) -> str:
 def bucket(request) -> str:
     """The address of a bucket of its own, on each kind of store."""
     return request.getfixturevalue(f"{request.param}_bucket")
+
+
+@pytest.fixture
+def machines(bucket, tmp_path, monkeypatch) -> list[Storage]:
+    """The same storage of objects, as two machines see it."""
+    found = []
+    for name in ("here", "there"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
+        found.append(Storage.at(f"{bucket}/storage"))
+    return found

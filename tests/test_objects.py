@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -73,6 +74,19 @@ def test_an_object_that_goes_between_opening_and_reading_is_not_there(objects, m
     monkeypatch.setattr(Objects, "open", open_and_lose)
     objects.write("name", b"12")
     assert objects.read("name") is None
+
+
+def test_folders_come_and_go_in_many_threads(objects, monkeypatch):
+    # So many that another thread is at work before all have been looked at.
+    monkeypatch.setattr("orchestrator.objects._MADE", {f"bucket/{n}" for n in range(50_000)})
+
+    def come_and_go(number):
+        objects.write(f"{number}/name", b"")
+        objects.remove_folder(str(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(come_and_go, range(32)))
+    assert objects.folders() == []
 
 
 def test_what_cannot_be_reached_is_named(bucket, monkeypatch):

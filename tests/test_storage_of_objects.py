@@ -23,16 +23,6 @@ from orchestrator.storage import Storage
 IDS = [f"20261125-00000{number}-a-run-abc12{number}" for number in range(4)]
 
 
-@pytest.fixture
-def machines(bucket, tmp_path, monkeypatch):
-    """The same storage, as two machines see it."""
-    found = []
-    for name in ("here", "there"):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
-        found.append(Storage.at(f"{bucket}/storage"))
-    return found
-
-
 def begin(run):
     spec = RunSpec(
         run_id=run.run_id, job="a-job", params={}, dataset="rows", epochs=1, batch_size=1

@@ -16,19 +16,8 @@ from orchestrator.data.prepare import find_prepared, prepare
 from orchestrator.data.prepared import list_prepared, remove_prepared
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.storage import Storage
 
 ALL = [(split, stream) for split in ("train", "test") for stream in range(4)]
-
-
-@pytest.fixture
-def machines(bucket, tmp_path, monkeypatch):
-    """The same storage, as two machines see it."""
-    found = []
-    for name in ("here", "there"):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
-        found.append(Storage.at(f"{bucket}/storage"))
-    return found
 
 
 def ready(source, storage):

@@ -16,13 +16,9 @@ IDS = [f"run-{number}" for number in range(6)]
 
 
 @pytest.fixture
-def stores(bucket, tmp_path, monkeypatch):
-    """The same storage, as two machines see it."""
-    found = []
-    for name in ("here", "there"):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
-        found.append(ResultsStore(storage=Storage.at(f"{bucket}/storage")))
-    return found
+def stores(machines):
+    """The same tables, as two machines see them."""
+    return [ResultsStore(storage=storage) for storage in machines]
 
 
 def test_what_one_machine_records_another_reads(stores):
@@ -67,7 +63,8 @@ def test_a_server_that_does_not_answer_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
     store = ResultsStore(storage=Storage.at("s3://nowhere/storage"))
-    with pytest.raises(UnavailableError, match="table s3://nowhere/storage/results") as caught:
+    named = "results table s3://nowhere/storage/results/rep"
+    with pytest.raises(UnavailableError, match=named) as caught:
         store.reports()
     # Delta draws its chain of causes, in colour.
     assert caught.value.message.isprintable()
