@@ -16,6 +16,7 @@ import json
 import re
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -122,9 +123,12 @@ class Handler(BaseHTTPRequestHandler):
     """Answers the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
+    #: An answer goes out at once, not when its head has been acknowledged.
+    disable_nagle_algorithm = True
     buckets = Buckets()
     #: What is being uploaded in pieces: where, how, and what is here.
     uploads: ClassVar[dict[str, tuple[dict[str, Any], bytearray]]] = {}
+    numbers: ClassVar[Iterator[int]] = itertools.count(1)
 
     def do_any(self) -> None:
         url = urlsplit(self.path)
@@ -190,7 +194,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.asked["uploadType"] == "resumable":
             self.buckets.blobs(bucket)
             about = json.loads(self.body or b"{}")
-            session = f"{len(self.uploads)}-{threading.get_ident()}"
+            session = str(next(self.numbers))
             name = self.asked.get("name") or about["name"]
             whole = {"bucket": bucket, "name": name, "expected": expected, "about": about}
             self.uploads[session] = (whole, bytearray())
@@ -213,7 +217,10 @@ class Handler(BaseHTTPRequestHandler):
         return json.loads(texts[0]), texts[1]
 
     def _piece(self, session: str) -> None:
-        whole, here = self.uploads[session]
+        try:
+            whole, here = self.uploads[session]
+        except KeyError:
+            raise RefusedError(HTTPStatus.GONE) from None
         place = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", self.headers["Content-Range"])
         assert place is not None
         if place[1] is not None:
@@ -324,8 +331,14 @@ def _time(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
+class Server(ThreadingHTTPServer):
+    """Lets as many clients wait for their turn as a busy machine may make it."""
+
+    request_queue_size = 128
+
+
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     sys.stdin.read()
