@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.atomic import storage_errors
 from orchestrator.errors import UnavailableError
+from orchestrator.results.data_file import write_data_file
 from orchestrator.results.table_place import TablePlace
 from orchestrator.results.version import NEWEST, TableVersion, delta_errors
 
@@ -98,17 +99,31 @@ class RunTable:
 
     def _put(self, target: DeltaTable, rows: pa.Table) -> None:
         """Put rows into a version of the table; whoever has made a newer one makes it fail."""
-        from deltalake import write_deltalake
-
         now = TableVersion(place=self.place, schema=self.schema, delta=target)
         held = set(self._keys(now.of_runs([rows["run_id"][0].as_py()], self.key)))
         added = rows.filter([key not in held for key in self._keys(rows)])
         if added.num_rows:
-            write_deltalake(
-                target, added, mode="append", schema_mode="merge", commit_properties=_once()
-            )
+            self._append(target, added)
         elif self.newest_by is not None and held:
             self._replace(target, rows)
+
+    def _append(self, target: DeltaTable, rows: pa.Table) -> None:
+        """Add rows; columns that an earlier version did not know are added to the table first."""
+        import pyarrow as pa
+        from deltalake import PostCommitHookProperties, Schema
+
+        known = pa.schema(target.schema())
+        if added := [field for field in rows.schema if field.name not in known.names]:
+            fields = Schema.from_arrow(pa.schema(added)).fields
+            target.alter.add_columns(fields, commit_properties=_once())
+        target.create_write_transaction(
+            [write_data_file(self.place, rows, bounded=self._bounded)],
+            mode="append",
+            schema=target.schema(),
+            commit_properties=_once(),
+            # Tidying removes what is old of the log; looking for it takes a tenth of a write.
+            post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+        )
 
     def _replace(self, target: DeltaTable, rows: pa.Table) -> None:
         """Replace rows by later ones; an earlier one, which came late, is left out."""
@@ -145,12 +160,16 @@ class RunTable:
             commit_properties=_once(),
         )
 
+    @property
+    def _bounded(self) -> list[str]:
+        """Columns whose bounds are noted for each file."""
+        return [name for name in NEWEST if name in self.schema.names]
+
     def _properties(self) -> dict[str, str]:
-        bounded = (name for name in NEWEST if name in self.schema.names)
         return {
             "delta.checkpointInterval": "10",
             # Bounds of all columns would make up most of the time of a write.
-            "delta.dataSkippingStatsColumns": ",".join(bounded),
+            "delta.dataSkippingStatsColumns": ",".join(self._bounded),
             "delta.deletedFileRetentionDuration": f"interval {_KEPT.days} day",
             "delta.logRetentionDuration": f"interval {_KEPT.days} day",
         }
@@ -179,8 +198,9 @@ class RunTable:
         from deltalake import WriterProperties
         from deltalake.exceptions import DeltaError
 
+        # The file that was written just now is not among them.
         sizes = pa.table(target.get_add_actions())["size_bytes"].to_pylist()
-        if sum(size < _FILE_BYTES // 2 for size in sizes) < _MOST_FILES:
+        if sum(size < _FILE_BYTES // 2 for size in sizes) + 1 < _MOST_FILES:
             return
         with storage_errors(self.place.path):
             handle = os.open(self._lock("tidy"), os.O_RDWR | os.O_CREAT, 0o644)

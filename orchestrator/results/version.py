@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, reduce
 from operator import itemgetter, or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import UnavailableError
 from orchestrator.results.table_place import TablePlace
@@ -85,10 +85,15 @@ class TableVersion:
         Raises:
             UnavailableError: The table can't be read.
         """
-        files = [file for file in self._files if since is None or _latest(file) >= since]
+        import pyarrow.compute as pc
+
+        files = self._files
+        if since is not None:
+            files = files.filter(pc.fill_null(pc.greater_equal(files["latest"], since), True))
         with delta_errors(self.place):
             names = None if columns is None else [*columns]
-            return self._part(files).to_table(filter=where, columns=names)
+            part = self._part(files["path"].to_pylist())
+            return part.to_table(filter=where, columns=names)
 
     def newest(self, number: int, *, where: pc.Expression | None) -> pa.Array:
         """Return the identifiers of the newest runs, newest first; older files are not opened.
@@ -101,15 +106,18 @@ class TableVersion:
             UnavailableError: The table can't be read.
         """
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         columns = [*NEWEST]
         order = [(name, "descending") for name in columns]
-        found = self._part([]).to_table(columns=columns)
+        found = self._schema.empty_table().select(columns)
         with delta_errors(self.place):
-            for file in sorted(self._files, key=_latest, reverse=True):
-                if _is_settled(found, number, _latest(file)):
+            files = self._files
+            latest_first = [("latest", "descending", "at_start")]
+            for n in pc.sort_indices(files, sort_keys=latest_first).to_pylist():
+                if _is_settled(found, number, files["latest"][n].as_py()):
                     break
-                for latest, group in self._groups(file):
+                for latest, group in self._groups(files["path"][n].as_py()):
                     if _is_settled(found, number, latest):
                         break
                     # For so little, threads cost more than they give.
@@ -119,9 +127,9 @@ class TableVersion:
                     found = pa.concat_tables([found, rows]).sort_by(order).slice(0, number)
         return found["run_id"].combine_chunks()
 
-    def _groups(self, file: Mapping[str, Any]) -> list[tuple[datetime, ds.ParquetFileFragment]]:
+    def _groups(self, path: str) -> list[tuple[datetime, ds.ParquetFileFragment]]:
         """Return a file's groups of rows, newest first, with when their last was asked for."""
-        (fragment,) = self._part([file]).get_fragments()
+        (fragment,) = self._part([path]).get_fragments()
         numbers = range(fragment.metadata.num_row_groups)
         groups = [
             (_latest_of_group(fragment.metadata.row_group(n)), fragment.subset(row_group_ids=[n]))
@@ -141,7 +149,9 @@ class TableVersion:
         """
         import pyarrow.compute as pc
 
-        part = self._part([file for file in self._files if _may_hold(file, run_ids)])
+        told = (self._files[name].to_pylist() for name in ("path", "first", "last"))
+        files = zip(*told, strict=True)
+        part = self._part([path for path, *ends in files if _may_hold(ends, run_ids)])
         known = None if columns is None else [c for c in columns if c in part.schema.names]
         run_id = pc.field("run_id")
         if len(run_ids) <= _FEW:
@@ -154,20 +164,33 @@ class TableVersion:
             return part.to_table(filter=where, columns=known, use_threads=False)
 
     @cached_property
-    def _files(self) -> list[dict[str, Any]]:
+    def _files(self) -> pa.Table:
+        """The files: their path, their first and last run, and when their latest was asked for.
+
+        What a file does not tell is null.
+        """
         import pyarrow as pa
 
+        known = {"path": pa.string(), "first": pa.string(), "last": pa.string()}
+        known["latest"] = pa.timestamp("us", tz="UTC")
+        schema = pa.schema(known)
         if self.delta is None:
-            return []
-        return pa.table(self.delta.get_add_actions(flatten=True)).to_pylist()
+            return schema.empty_table()
+        told = pa.table(self.delta.get_add_actions(flatten=True))
+        names = ("path", "min.run_id", "max.run_id", "max.started_at")
+        columns = [
+            told[name].cast(field.type) if name in told.column_names else pa.nulls(len(told))
+            for name, field in zip(names, schema, strict=True)
+        ]
+        return pa.table(columns, names=schema.names).cast(schema)
 
-    def _part(self, files: Sequence[Mapping[str, Any]]) -> ds.Dataset:
+    def _part(self, paths: Sequence[str]) -> ds.Dataset:
         """Return the rows of some files; Delta's own reader looks at the bounds of all first."""
         import pyarrow.dataset as ds
 
-        if not files:
+        if not paths:
             return ds.dataset(self._schema.empty_table())
-        paths, system = [file["path"] for file in files], self.place.file_system
+        system = self.place.file_system
         return ds.dataset(paths, schema=self._schema, format="parquet", filesystem=system)
 
     @cached_property
@@ -177,27 +200,27 @@ class TableVersion:
         return self.schema if self.delta is None else pa.schema(self.delta.schema())
 
 
-def _may_hold(file: Mapping[str, Any], run_ids: Sequence[str]) -> bool:
-    """Return whether a file may have rows of some runs; one that doesn't tell may have any."""
-    low, high = file.get("min.run_id"), file.get("max.run_id")
-    return low is None or high is None or any(low <= run_id <= high for run_id in run_ids)
+def _may_hold(ends: Sequence[str | None], run_ids: Sequence[str]) -> bool:
+    """Return whether a file may have rows of some runs, by its first and last one.
 
-
-def _latest(file: Mapping[str, Any]) -> datetime:
-    """Return when the last run of a file was asked for; one that doesn't tell may hold any."""
-    return file.get("max.started_at") or _LAST
+    A file that doesn't tell may have any.
+    """
+    first, last = ends
+    return first is None or last is None or any(first <= run_id <= last for run_id in run_ids)
 
 
 def _latest_of_group(group: pq.RowGroupMetaData) -> datetime:
-    """Return when the last run of a group of rows was asked for, as `_latest` does for a file."""
+    """Return when the last run of a group of rows was asked for; one that doesn't tell: any."""
     columns = map(group.column, range(group.num_columns))
     statistics = next(c.statistics for c in columns if c.path_in_schema == "started_at")
     return statistics.max if statistics is not None and statistics.has_min_max else _LAST
 
 
-def _is_settled(newest: pa.Table, number: int, latest: datetime) -> bool:
+def _is_settled(newest: pa.Table, number: int, latest: datetime | None) -> bool:
     """Return whether the newest runs are all there, and one asked for at a time is none of them."""
-    return newest.num_rows == number and latest < newest["started_at"][-1].as_py()
+    if newest.num_rows < number or latest is None:
+        return False
+    return latest < newest["started_at"][-1].as_py()
 
 
 @contextlib.contextmanager
