@@ -19,7 +19,7 @@ from orchestrator.results import rows
 from orchestrator.results.delta import RunTable
 from orchestrator.results.report import Report
 from orchestrator.results.table_place import TablePlace
-from orchestrator.results.version import TableVersion
+from orchestrator.results.version import in_order
 from orchestrator.storage import Storage
 
 if TYPE_CHECKING:
@@ -111,14 +111,16 @@ class ResultsStore:
         where = reduce(and_, wanted) if wanted else None
         table = self._table("reports").latest()
         if best is None and limit is not None:
-            return _in_order(table, table.newest(limit, where=where), columns)
+            return table.newest(limit, where=where, columns=columns)
         order = [] if best is None else [(best, _best_first(best))]
         order += [("started_at", "descending"), ("run_id", "descending")]
         # Few columns say which rows it will be. The others are long: only theirs are read.
         names = [name for name, _ in order]
         found = table.read(where=where, columns=names, since=since).sort_by(order)
-        ids = found["run_id"].slice(0, limit)
-        return _in_order(table, ids.combine_chunks(), columns)
+        ids = found["run_id"].slice(0, limit).combine_chunks()
+        needed = None if columns is None else [*dict.fromkeys((*columns, "run_id"))]
+        ordered = in_order(table.of_runs(ids.to_pylist(), needed), ids)
+        return ordered if columns is None else ordered.select([*columns])
 
     def table(
         self,
@@ -178,13 +180,3 @@ def open_results(storage: str | None = None) -> ResultsStore:
 
 def _best_first(column: str) -> str:
     return "ascending" if column in ("loss", "calibration_error") else "descending"
-
-
-def _in_order(table: TableVersion, ids: pa.Array, columns: Sequence[str] | None) -> pa.Table:
-    """Return the rows of some runs, in the order of their identifiers here."""
-    import pyarrow.compute as pc
-
-    needed = None if columns is None else [*dict.fromkeys((*columns, "run_id"))]
-    found = table.of_runs(ids.to_pylist(), needed)
-    found = found.take(pc.index_in(ids, found["run_id"]))
-    return found if columns is None else found.select([*columns])

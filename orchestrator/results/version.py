@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, reduce
@@ -95,12 +95,19 @@ class TableVersion:
             part = self._part(files["path"].to_pylist())
             return part.to_table(filter=where, columns=names)
 
-    def newest(self, number: int, *, where: pc.Expression | None) -> pa.Array:
-        """Return the identifiers of the newest runs, newest first; older files are not opened.
+    def newest(
+        self,
+        number: int,
+        *,
+        where: pc.Expression | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the rows of the newest runs, newest first; older files are not opened.
 
         Args:
             number: At most so many.
             where: Only rows that this holds of.
+            columns: Only these columns; all if none are named.
 
         Raises:
             UnavailableError: The table can't be read.
@@ -108,24 +115,59 @@ class TableVersion:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        columns = [*NEWEST]
-        order = [(name, "descending") for name in columns]
-        found = self._schema.empty_table().select(columns)
+        found = self._schema.empty_table().select(NEWEST)
+        found = found.append_column("group", pa.nulls(0, pa.int64()))
+        order = [(name, "descending") for name in NEWEST]
+        groups: list[ds.ParquetFileFragment] = []
+        names = self._schema.names if columns is None else [*dict.fromkeys((*columns, "run_id"))]
+
+        def is_settled(latest: datetime | None) -> bool:
+            if found.num_rows < number or latest is None:
+                return False
+            return latest < found["started_at"][-1].as_py()
+
         with delta_errors(self.place):
-            files = self._files
-            latest_first = [("latest", "descending", "at_start")]
-            for n in pc.sort_indices(files, sort_keys=latest_first).to_pylist():
-                if _is_settled(found, number, files["latest"][n].as_py()):
+            for group in self._newest_groups(is_settled):
+                rows = self._rows(group, where, NEWEST)
+                rows = rows.append_column("group", pa.repeat(len(groups), rows.num_rows))
+                found = pa.concat_tables([found, rows]).sort_by(order).slice(0, number)
+                groups.append(group)
+            # Other columns may be long: they are read only where one of the runs is.
+            ids = found["run_id"].combine_chunks()
+            parts = [
+                self._rows(groups[n], pc.field("run_id").isin(ids), names)
+                for n in pc.unique(found["group"]).to_pylist()
+            ]
+        rows = in_order(pa.concat_tables([self._schema.empty_table().select(names), *parts]), ids)
+        return rows if columns is None else rows.select([*columns])
+
+    def _newest_groups(
+        self, is_settled: Callable[[datetime | None], bool]
+    ) -> Iterator[ds.ParquetFileFragment]:
+        """Yield groups of rows, those of the latest file first.
+
+        Args:
+            is_settled: Whether runs that were asked for no later than this are of no interest;
+                files whose runs all are so are not opened.
+        """
+        import pyarrow.compute as pc
+
+        files = self._files
+        for n in pc.sort_indices(files, [("latest", "descending", "at_start")]).to_pylist():
+            if is_settled(files["latest"][n].as_py()):
+                return
+            for latest, group in self._groups(files["path"][n].as_py()):
+                if is_settled(latest):
                     break
-                for latest, group in self._groups(files["path"][n].as_py()):
-                    if _is_settled(found, number, latest):
-                        break
-                    # For so little, threads cost more than they give.
-                    rows = group.to_table(
-                        schema=self._schema, filter=where, columns=columns, use_threads=False
-                    )
-                    found = pa.concat_tables([found, rows]).sort_by(order).slice(0, number)
-        return found["run_id"].combine_chunks()
+                yield group
+
+    def _rows(
+        self, group: ds.ParquetFileFragment, where: pc.Expression | None, columns: Sequence[str]
+    ) -> pa.Table:
+        # For so little, threads cost more than they give.
+        return group.to_table(
+            schema=self._schema, filter=where, columns=[*columns], use_threads=False
+        )
 
     def _groups(self, path: str) -> list[tuple[datetime, ds.ParquetFileFragment]]:
         """Return a file's groups of rows, newest first, with when their last was asked for."""
@@ -216,11 +258,11 @@ def _latest_of_group(group: pq.RowGroupMetaData) -> datetime:
     return statistics.max if statistics is not None and statistics.has_min_max else _LAST
 
 
-def _is_settled(newest: pa.Table, number: int, latest: datetime | None) -> bool:
-    """Return whether the newest runs are all there, and one asked for at a time is none of them."""
-    if newest.num_rows < number or latest is None:
-        return False
-    return latest < newest["started_at"][-1].as_py()
+def in_order(rows: pa.Table, run_ids: pa.Array) -> pa.Table:
+    """Return the rows of runs that have one each, in the order of the runs' identifiers."""
+    import pyarrow.compute as pc
+
+    return rows.take(pc.index_in(run_ids, rows["run_id"]))
 
 
 @contextlib.contextmanager
