@@ -21,7 +21,7 @@ from mlflow_peer import mlflow, write_runs
 
 from orchestrator.results.comparison import compare_best
 from orchestrator.results.tables import SUMMARY, ResultsStore
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 JOB = many_runs.JOBS[0]
 ASKED = ("newest", "best", "compare")

@@ -43,7 +43,7 @@ from orchestrator.data.cache import StoredShards
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.prepare import PreparedDataset, prepare
 from orchestrator.data.source import Source, SourceContext
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 from orchestrator.training.calls import CallPlan
 from orchestrator.training.feed import call_dataset
 

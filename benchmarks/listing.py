@@ -26,12 +26,12 @@ from harness import (
 
 sys.path.insert(0, str(ROOT))  # so that it also runs where launch-job isn't installed
 
-from orchestrator.atomic import write_json
 from orchestrator.events import Event
 from orchestrator.results.report import Report, request_fields
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import write_json
+from orchestrator.storage.storage import Storage
 
 RUNS = 1000
 OURS, ALL, RAY = "launch-job ls", "launch-job ls -a", "ray --help"

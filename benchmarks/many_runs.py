@@ -25,7 +25,7 @@ from orchestrator.results.rows import rows
 from orchestrator.results.tables import TABLES, ResultsStore
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 from orchestrator.tally import CALIBRATION_BINS, Mistake, Tally
 
 JOBS = ("lstm-mnist", "cnn-mnist", "mlp-table", "lstm-sequence")

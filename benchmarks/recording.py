@@ -21,7 +21,7 @@ from harness import Comparison, Question, at_most, options, report, take_turns
 from mlflow_peer import mlflow, write_runs
 
 from orchestrator.results.tables import ResultsStore
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 OURS, CROWD, PEER = "launch-job", "launch-job, 8 at once", "mlflow"
 WRITERS = 8

@@ -37,7 +37,7 @@ from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 SCHEDULES = 10_000
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,8 +17,8 @@ from typing import Any
 
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
-from orchestrator.run_folder import RunFolder
 from orchestrator.states import RunState
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.monitor import Update
 
 #: The live file is written no more often than this.

@@ -13,7 +13,7 @@ from orchestrator.results.report import Report, request_fields
 from orchestrator.results.tables import ResultsStore
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 from orchestrator.timeline import TimeLine, phase
 from orchestrator.training.diagnosis import diagnose
 from orchestrator.training.failure import Failure

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from orchestrator.atomic import read_json, write_json
-from orchestrator.attempt import AttemptFolder
 from orchestrator.catalog.definition import Job
 from orchestrator.conclusion import describe_error, write_report
 from orchestrator.data.manifest import Manifest
@@ -26,10 +24,12 @@ from orchestrator.predictions import Predictions
 from orchestrator.preparation import Preparation
 from orchestrator.provenance import Provenance
 from orchestrator.results.report import Report, score_fields
-from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import read_json, write_json
+from orchestrator.storage.attempt import AttemptFolder
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 from orchestrator.supervisor import Supervisor
 from orchestrator.tally import Tally, merge
 from orchestrator.timeline import Phase, at, take_noted

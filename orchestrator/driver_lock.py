@@ -18,11 +18,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from orchestrator.atomic import storage_errors
-from orchestrator.claim import is_claimed
 from orchestrator.errors import UsageError
-from orchestrator.publisher import Publisher
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.claim import is_claimed
+from orchestrator.storage.publisher import Publisher
+from orchestrator.storage.run_folder import RunFolder
 
 #: Someone who only looks holds the lock for microseconds; a driver tries again that often.
 _ATTEMPTS, _PAUSE_S = 20, 0.01

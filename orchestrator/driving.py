@@ -9,7 +9,6 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.atomic import read_json
 from orchestrator.broadcast import Audience, Broadcast
 from orchestrator.catalog import load_catalog
 from orchestrator.driver_lock import DriverLock
@@ -21,11 +20,12 @@ from orchestrator.place import Place
 from orchestrator.provenance import installed_versions
 from orchestrator.request import ReadyRequest, Request, find_shards
 from orchestrator.results.report import Report
-from orchestrator.run_folder import RunFolder
 from orchestrator.secrets import take_secrets, write_secrets
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import read_json
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 from orchestrator.submission import Submission
 from orchestrator.timeline import note, phase
 

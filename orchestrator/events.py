@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from orchestrator.atomic import storage_errors
 from orchestrator.states import RunState, check_transition
+from orchestrator.storage.atomic import storage_errors
 
 
 @dataclass(frozen=True, kw_only=True)

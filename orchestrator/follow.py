@@ -20,8 +20,8 @@ from orchestrator.errors import (
 from orchestrator.events import Event, EventLog, EventTail
 from orchestrator.observer import Observer
 from orchestrator.results.report import Report
-from orchestrator.run_folder import RunFolder
 from orchestrator.states import RunState
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.monitor import Update
 
 #: How often the run's folder is looked at.

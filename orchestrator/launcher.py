@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.driving import drive, driving
 from orchestrator.observer import Observer
 from orchestrator.request import ReadyRequest, Request, check_unfinished, prepare_request
-from orchestrator.run_folder import RunFolder
 from orchestrator.spec import DEFAULT_STREAMS, Device, Precision, RunOptions, RunSpec
-from orchestrator.storage import Storage
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 from orchestrator.timeline import note, take_noted
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.driver_lock import is_driven
 from orchestrator.errors import LaunchJobError
 from orchestrator.events import EventLog
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.submission import Submission
 
 

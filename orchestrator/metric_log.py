@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import storage_errors
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.run_folder import RunFolder
 from orchestrator.states import RunState
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.monitor import Update
 
 

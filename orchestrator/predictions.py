@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.atomic import storage_errors, write_atomic
 from orchestrator.errors import RunFailedError, UnavailableError
+from orchestrator.storage.atomic import storage_errors, write_atomic
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ from orchestrator.data.source import Source
 from orchestrator.observer import Observer
 from orchestrator.place import Place
 from orchestrator.spec import RunSpec, dataset_name
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 from orchestrator.timeline import phase
 
 #: How often work that waits for Ray looks whether it is wanted still.

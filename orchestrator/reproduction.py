@@ -5,18 +5,18 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime
 
-from orchestrator.atomic import read_json
 from orchestrator.catalog import load_catalog
 from orchestrator.errors import UsageError
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
 from orchestrator.request import Request, find_shards
 from orchestrator.results.report import Report
-from orchestrator.run_folder import RunFolder
 from orchestrator.secrets import check_secrets
 from orchestrator.spec import RunSpec, new_run_id
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import read_json
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 
 def prepare_reproduction(

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.atomic import read_json
-from orchestrator.caches import cache_dir
 from orchestrator.catalog import Catalog, Job, load_catalog
 from orchestrator.data.files.detect import memory_source
 from orchestrator.data.plan import TrainingPlan
@@ -20,12 +18,14 @@ from orchestrator.driver_lock import is_driven
 from orchestrator.errors import DataUnavailableError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.observer import Observer
-from orchestrator.run_folder import RunFolder
 from orchestrator.secrets import check_secrets
 from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import read_json
+from orchestrator.storage.caches import cache_dir
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 #: What a dataset is called that was given as rows in memory.
 IN_MEMORY = "memory"

@@ -13,8 +13,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from orchestrator.atomic import read_json, storage_errors
 from orchestrator.errors import UsageError
+from orchestrator.storage.atomic import read_json, storage_errors
 
 #: Environment variable of a run's processes that names the file.
 FILE = "LAUNCH_JOB_SECRETS"

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.caches import cache_dir
 from orchestrator.catalog import Catalog
 from orchestrator.data.files.detect import file_source, is_file
 from orchestrator.data.files.file import DataFile
 from orchestrator.data.source import Source, SourceContext
 from orchestrator.errors import UsageError
+from orchestrator.storage.caches import cache_dir
 
 #: Called with (what is being done, bytes or rows done, and in all, or None) during long work.
 Progress = Callable[[str, int, int | None], None]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from orchestrator.errors import UsageError
-from orchestrator.storage import check_name
+from orchestrator.storage.storage import check_name
 
 #: What workers compute on; `auto` takes GPUs where every worker can have one, else CPUs.
 Device = Literal["auto", "cpu", "gpu"]

@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog import load_catalog
 from orchestrator.catalog.discovery import find_project
 from orchestrator.cluster.address import find_dashboard
@@ -35,11 +34,12 @@ from orchestrator.observer import Observer
 from orchestrator.provenance import Provenance
 from orchestrator.request import Request, check_unfinished
 from orchestrator.results.report import Report
-from orchestrator.run_folder import RunFolder
 from orchestrator.secrets import write_secrets
 from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
+from orchestrator.storage.atomic import read_json, write_json
+from orchestrator.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)

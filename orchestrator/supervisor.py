@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.atomic import leave_request, read_json
-from orchestrator.attempt import AttemptFolder
 from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError
 from orchestrator.events import EventLog
 from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
 from orchestrator.place import Place, await_room
-from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
+from orchestrator.storage.atomic import leave_request, read_json
+from orchestrator.storage.attempt import AttemptFolder
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.timeline import phase
 from orchestrator.training.abandoned import release_abandoned_groups
 from orchestrator.training.checkpoint import CheckpointStore, place_of

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 _NUMBERS = itertools.count()
 

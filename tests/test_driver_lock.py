@@ -7,13 +7,13 @@ import pytest
 
 from orchestrator.driver_lock import DriverLock, await_end, is_driven
 from orchestrator.errors import UsageError
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.run_folder import RunFolder
 
 HOLD = """
 import sys
 from pathlib import Path
 from orchestrator.driver_lock import DriverLock
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.run_folder import RunFolder
 
 with DriverLock(RunFolder(path=Path(sys.argv[1]))):
     print("held", flush=True)

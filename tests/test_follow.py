@@ -13,7 +13,7 @@ from orchestrator.events import Event, EventLog, EventTail
 from orchestrator.follow import Follower, Vital
 from orchestrator.observer import Observer
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 from orchestrator.training.monitor import Update
 
 

@@ -1,7 +1,7 @@
 """Metrics between the ends of epochs, over the attempts of a run."""
 
 from orchestrator.metric_log import MetricLog, running_metrics
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.run_folder import RunFolder
 
 
 def test_steps_that_were_taken_again_count_once_as_the_last_attempt_tells_them(tmp_path):

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.atomic import write_json
 from orchestrator.errors import UsageError
 from orchestrator.events import EventLog
 from orchestrator.launcher import run_request
@@ -12,7 +11,8 @@ from orchestrator.observer import Observer
 from orchestrator.request import prepare_request, prepare_resumption
 from orchestrator.spec import RunOptions, RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import write_json
+from orchestrator.storage.storage import Storage
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.spec import RunSpec, new_run_id
-from orchestrator.storage import check_name
+from orchestrator.storage.storage import check_name
 
 
 def spec(**changes):

@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 
-from orchestrator.atomic import write_json
 from orchestrator.cluster.package import list_package
 from orchestrator.driving import drive_submitted
 from orchestrator.errors import UnavailableError
@@ -13,7 +12,8 @@ from orchestrator.observer import Observer
 from orchestrator.results.runs import summarise
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import write_json
+from orchestrator.storage.storage import Storage
 from orchestrator.submission import Submission, entrypoint, located, withdraw
 
 SPEC = RunSpec(

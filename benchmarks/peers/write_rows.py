@@ -36,7 +36,7 @@ def with_launch_job(rows: int, folder: Path) -> None:
 
     from orchestrator.data.prepare import prepare
     from orchestrator.data.source import Column, Source, Split
-    from orchestrator.storage import Storage
+    from orchestrator.storage.storage import Storage
 
     splits = {
         name: Split(rows=n, read=partial(batches, n), read_from=partial(batches, n))

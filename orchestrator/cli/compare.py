@@ -14,7 +14,7 @@ from orchestrator.errors import UsageError
 from orchestrator.figures import duration, fixed, percent
 from orchestrator.results.comparison import Comparison, Line, compare, compare_best
 from orchestrator.results.verdicts import letter, verdict
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 #: How values are shown; other metrics are numbers.
 _SHOWN: Mapping[str, Callable[[Any], str]] = {

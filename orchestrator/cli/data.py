@@ -15,7 +15,7 @@ from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.cluster.package import size_text
 from orchestrator.figures import ago
 from orchestrator.spec import DEFAULT_STREAMS, dataset_name
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 if TYPE_CHECKING:
     from orchestrator.data.prepared import Prepared

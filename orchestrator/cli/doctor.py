@@ -19,7 +19,7 @@ from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.cluster.condition import Condition, measure
 from orchestrator.cluster.doctor import Finding, examine_here, examine_nodes, worst
 from orchestrator.errors import LaunchJobError
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 @click.command(

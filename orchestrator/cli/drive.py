@@ -10,12 +10,12 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from orchestrator.atomic import storage_errors
 from orchestrator.cli.main import exit_code_of
 from orchestrator.cli.progress import TerminalProgress
 from orchestrator.driving import drive_submitted
-from orchestrator.run_folder import RunFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 
 def main(storage: str, run_id: str, number: str) -> int:

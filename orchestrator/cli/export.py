@@ -20,7 +20,7 @@ from orchestrator.schedule.export.rayjob import Pods, rayjob, rayjob_spec
 from orchestrator.schedule.export.systemd import to_systemd
 from orchestrator.schedule.keeper import named_dataset, option
 from orchestrator.schedule.shelf import Shelf
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 def _pod_options(command: Callable[..., Any]) -> Callable[..., Any]:

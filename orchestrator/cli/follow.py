@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.observer import Observer
     from orchestrator.request import Request
     from orchestrator.results.report import Report
-    from orchestrator.run_folder import RunFolder
+    from orchestrator.storage.run_folder import RunFolder
     from orchestrator.submission import Submitted
 
 

@@ -14,8 +14,8 @@ import click
 from orchestrator.cli.options import SinceType, run_argument, storage_option
 from orchestrator.errors import UsageError
 from orchestrator.log_times import place_at
-from orchestrator.run_folder import RunFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 
 class RankType(click.ParamType[str]):

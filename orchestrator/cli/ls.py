@@ -10,7 +10,7 @@ from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.figures import ago, duration, percent
 from orchestrator.results.runs import RunSummary, list_runs
 from orchestrator.spec import dataset_name
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 @click.command(

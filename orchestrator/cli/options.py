@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from orchestrator.storage import DEFAULT_STORAGE, Storage
+from orchestrator.storage.storage import DEFAULT_STORAGE, Storage
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

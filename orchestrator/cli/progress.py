@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from orchestrator.cli.terminal import chatter
 from orchestrator.figures import duration, fixed, percent
 from orchestrator.observer import Observer
-from orchestrator.run_folder import RunFolder
 from orchestrator.states import RunState
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.monitor import Update
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from orchestrator.atomic import write_atomic
 from orchestrator.cli.options import output_option, runs_argument, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import STATE_STYLES, output, print_json, show_in_browser
@@ -16,8 +15,9 @@ from orchestrator.cli.timeline import print_timeline
 from orchestrator.errors import UsageError
 from orchestrator.figures import duration, fixed, percent
 from orchestrator.results.report import Report
-from orchestrator.run_folder import RunFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import write_atomic
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 from orchestrator.timeline import TimeLine
 
 

@@ -18,8 +18,8 @@ from orchestrator.cli.options import (
 from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.cli.terminal import output as data
 from orchestrator.errors import UsageError
-from orchestrator.run_folder import RunFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
@@ -107,9 +107,9 @@ def _changes_now(first: RunFolder, request: Request) -> tuple[Change, ...]:
 
 def _verdict(first: RunFolder, again: RunFolder) -> Verdict:
     """Hold the two runs against each other, and keep the verdict beside the new one."""
-    from orchestrator.atomic import write_json
     from orchestrator.results.report import Report
     from orchestrator.results.reproduction import changes, judge
+    from orchestrator.storage.atomic import write_json
 
     verdict = judge(
         (Report.read(first), first.model),
@@ -121,7 +121,7 @@ def _verdict(first: RunFolder, again: RunFolder) -> Verdict:
 
 
 def _origin(run: RunFolder) -> dict[str, Any]:
-    from orchestrator.atomic import read_json
+    from orchestrator.storage.atomic import read_json
 
     asked = read_json(run.spec)
     return {

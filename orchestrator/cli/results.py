@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.atomic import write_atomic
 from orchestrator.catalog import load_catalog
 from orchestrator.cli.options import SinceType, limit_option, output_option, storage_option
 from orchestrator.cli.table import print_table
@@ -19,7 +18,8 @@ from orchestrator.cli.terminal import chatter, print_json
 from orchestrator.errors import UsageError
 from orchestrator.figures import ago, duration, fixed, percent
 from orchestrator.spec import dataset_name
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import write_atomic
+from orchestrator.storage.storage import Storage
 
 if TYPE_CHECKING:
     import pyarrow as pa

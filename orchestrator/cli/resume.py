@@ -13,7 +13,7 @@ from orchestrator.cli.options import (
     storage_option,
     with_options,
 )
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 @click.command(

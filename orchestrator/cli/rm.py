@@ -11,8 +11,8 @@ from orchestrator.cli.terminal import chatter
 from orchestrator.cluster.package import size_text
 from orchestrator.errors import UsageError
 from orchestrator.results.runs import summarise
-from orchestrator.run_folder import RunFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 
 @click.command(epilog="\b\nExamples:\n  launch-job rm latest\n  launch-job rm -y 4f2a1c 77ab02")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from orchestrator.atomic import storage_errors
 from orchestrator.catalog import Job, Parameter, load_catalog
 from orchestrator.cli.options import Way
 from orchestrator.cli.run_options import RUN_OPTIONS
 from orchestrator.cli.sections import SectionedCommand
 from orchestrator.errors import UsageError
-from orchestrator.run_folder import RunFolder
 from orchestrator.spec import Device, RunOptions
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress

@@ -16,7 +16,7 @@ from orchestrator.schedule.keeper import Keeper
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.schedule.timeline import fire_now, settle
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 @click.group(

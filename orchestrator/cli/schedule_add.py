@@ -20,7 +20,7 @@ from orchestrator.schedule.file import Change, Entry, apply_changes, find_change
 from orchestrator.schedule.notice import check_target
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.schedule.times import find_zone, parse_interval
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 class IntervalType(click.ParamType[int]):

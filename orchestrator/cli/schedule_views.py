@@ -21,7 +21,7 @@ from orchestrator.schedule.account import (
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.schedule.times import find_zone
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 #: Ticks that `show` prints to people.
 _SHOWN = 20

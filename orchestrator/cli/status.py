@@ -15,8 +15,8 @@ from orchestrator.events import Event, EventLog
 from orchestrator.figures import ago, duration, percent
 from orchestrator.live import Live
 from orchestrator.results.record import RunRecord
-from orchestrator.run_folder import RunFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 from orchestrator.timeline import TimeLine
 
 #: Options of a run that are shown in lines of their own, or say nothing about it.

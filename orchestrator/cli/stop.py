@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.atomic import leave_request
 from orchestrator.cli.options import run_argument, storage_option
 from orchestrator.cli.terminal import chatter
 from orchestrator.errors import UsageError
 from orchestrator.events import EventLog
-from orchestrator.publisher import ask_to_stop
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import leave_request
+from orchestrator.storage.publisher import ask_to_stop
+from orchestrator.storage.storage import Storage
 
 
 @click.command(epilog="\b\nExamples:\n  launch-job stop latest\n  launch-job stop 4f2a1c")

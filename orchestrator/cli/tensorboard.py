@@ -10,7 +10,7 @@ import click
 from orchestrator.cli.options import optional_run_argument, storage_option
 from orchestrator.cli.terminal import chatter
 from orchestrator.errors import UsageError
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 @click.command(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.atomic import finite
+from orchestrator.storage.atomic import finite
 
 if TYPE_CHECKING:
     from rich.console import Console

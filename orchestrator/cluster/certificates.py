@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.atomic import storage_errors
 from orchestrator.errors import UsageError
+from orchestrator.storage.atomic import storage_errors
 
 if TYPE_CHECKING:
     from cryptography import x509

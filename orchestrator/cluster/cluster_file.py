@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import storage_errors
 from orchestrator.errors import UsageError
+from orchestrator.storage.atomic import storage_errors
 
 #: Ports of `ray start` unless it is told others.
 _HEAD_PORT, _DASHBOARD_PORT = 6379, 8265

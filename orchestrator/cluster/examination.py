@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import storage_errors
 from orchestrator.cluster.condition import Condition, measure
 from orchestrator.cluster.jobs import JobsApi
 from orchestrator.errors import UnavailableError
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.storage import Storage
 
 #: How long a job may take to look at all nodes.
 _EXAMINE_S = 120.0

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import storage_errors
 from orchestrator.cluster.census import Node
 from orchestrator.cluster.probe import Sight, look
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.storage import Storage
 
 #: How long a node may take to start a process and look at its files.
 _LOOK_S = 60

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import storage_errors, write_atomic
 from orchestrator.errors import UsageError
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import storage_errors, write_atomic
+from orchestrator.storage.storage import Storage
 
 #: The lock file, beside cluster.yaml.
 LOCK = "requirements.lock"

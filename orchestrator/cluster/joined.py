@@ -25,7 +25,7 @@ from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.errors import UnavailableError
 from orchestrator.place import Room
 from orchestrator.secrets import FILE, load_secrets
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 from orchestrator.timeline import phase
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.atomic import storage_errors
 from orchestrator.errors import UsageError
+from orchestrator.storage.atomic import storage_errors
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec

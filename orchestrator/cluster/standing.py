@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from orchestrator.atomic import read_json, storage_errors, write_json
 from orchestrator.cluster.ssh import Login
+from orchestrator.storage.atomic import read_json, storage_errors, write_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from orchestrator.atomic import storage_errors
+from orchestrator.storage.atomic import storage_errors
 
 
 def token_path() -> Path:

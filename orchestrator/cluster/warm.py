@@ -22,10 +22,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import read_json, storage_errors, write_json
 from orchestrator.cluster.token import token_path
 from orchestrator.errors import UnavailableError
 from orchestrator.provenance import installed_versions
+from orchestrator.storage.atomic import read_json, storage_errors, write_json
 
 #: Someone who only looks holds a lock for microseconds; who wants it tries again that often.
 _ATTEMPTS, _PAUSE_S = 5, 0.01

@@ -20,11 +20,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.atomic import storage_errors
 from orchestrator.data.manifest import Manifest, Shard
 from orchestrator.data.mounts import remote_type
 from orchestrator.data.shards import check_shard, damaged, open_stream, sha256_of
-from orchestrator.objects import Objects
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.objects import Objects
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.atomic import storage_errors
 from orchestrator.data.download import CONNECT_S, resuming
 from orchestrator.data.idx import decompress, is_compressed
 from orchestrator.data.source import SourceContext
 from orchestrator.errors import DataUnavailableError, UsageError
+from orchestrator.storage.atomic import storage_errors
 
 
 @dataclass(frozen=True, kw_only=True)

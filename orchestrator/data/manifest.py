@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import read_json
 from orchestrator.catalog.info import Column, DatasetInfo, Statistics
 from orchestrator.data.source import Source
 from orchestrator.errors import UnavailableError
+from orchestrator.storage.atomic import read_json
 
 #: Raise it when shards are written differently: prepared datasets are then prepared anew.
 FORMAT = 2

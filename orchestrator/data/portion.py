@@ -12,11 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.atomic import read_json, write_json
 from orchestrator.data.blocks import Block, blocks
 from orchestrator.data.order import ROUNDS_PER_BLOCK, deal
 from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.source import Source
+from orchestrator.storage.atomic import read_json, write_json
 
 #: Folder, in that of an unfinished dataset, of what was noted.
 NOTES = ".notes"

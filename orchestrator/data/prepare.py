@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.atomic import storage_errors, unfinished_folder, write_json
 from orchestrator.data.manifest import MANIFEST_FILE, Manifest, fingerprint
 from orchestrator.data.portion import NOTES, Portion, portions
 from orchestrator.data.published import find_published, publish
@@ -17,8 +16,9 @@ from orchestrator.data.shards import check_shard, damaged, sha256_of, stored_col
 from orchestrator.data.source import Source
 from orchestrator.data.statistics import statistics_of
 from orchestrator.errors import UnavailableError
-from orchestrator.objects import Objects
-from orchestrator.storage import Storage, check_name
+from orchestrator.storage.atomic import storage_errors, unfinished_folder, write_json
+from orchestrator.storage.objects import Objects
+from orchestrator.storage.storage import Storage, check_name
 
 #: Called with (split, rows done, rows in all) while rows are written.
 PrepareProgress = Callable[[str, int, int], None]

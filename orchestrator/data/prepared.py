@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import is_being_made, read_json, storage_errors
-from orchestrator.caches import shard_cache
 from orchestrator.data.manifest import MANIFEST_FILE, Manifest
 from orchestrator.data.published import read_manifest, withdraw
 from orchestrator.driver_lock import is_driven
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.objects import Objects
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import is_being_made, read_json, storage_errors
+from orchestrator.storage.caches import shard_cache
+from orchestrator.storage.objects import Objects
+from orchestrator.storage.storage import Storage
 
 #: End of the name of a folder that is not complete.
 _UNFINISHED = ".unfinished"

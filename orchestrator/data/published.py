@@ -12,11 +12,11 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from orchestrator.atomic import new_folder, storage_errors, write_json
 from orchestrator.data.manifest import MANIFEST_FILE, Manifest, Shard
 from orchestrator.data.shards import check_shard
 from orchestrator.errors import UnavailableError
-from orchestrator.objects import Objects
+from orchestrator.storage.atomic import new_folder, storage_errors, write_json
+from orchestrator.storage.objects import Objects
 
 #: Shards that are on their way at a time.
 _AT_ONCE = 4

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog.info import Column
 from orchestrator.errors import UnavailableError
+from orchestrator.storage.atomic import read_json, write_json
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.atomic import read_json
 from orchestrator.errors import LaunchJobError, UsageError
 from orchestrator.predictions import Predictions
 from orchestrator.results.chance import (
@@ -19,8 +18,9 @@ from orchestrator.results.chance import (
 from orchestrator.results.report import Report
 from orchestrator.results.rows import report_of_row
 from orchestrator.results.tables import ResultsStore
-from orchestrator.run_folder import RunFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import read_json
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 #: What a request says besides a job's parameters.
 _OPTIONS = ("job", "dataset", "workers", "epochs", "batch_size", "seed", "device")

@@ -22,11 +22,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.atomic import storage_errors
 from orchestrator.errors import UnavailableError
 from orchestrator.results.data_file import write_data_file
 from orchestrator.results.table_place import TablePlace
 from orchestrator.results.version import NEWEST, TableVersion, delta_errors
+from orchestrator.storage.atomic import storage_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestrator.atomic import finite
+from orchestrator.storage.atomic import finite
 
 if TYPE_CHECKING:
     import pyarrow as pa

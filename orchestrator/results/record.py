@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.atomic import read_json
 from orchestrator.events import Event, EventLog
 from orchestrator.results.report import Report
 from orchestrator.results.runs import RunSummary, summarise
-from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
+from orchestrator.storage.atomic import read_json
+from orchestrator.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 
-from orchestrator.atomic import storage_errors
-from orchestrator.claim import Claim
 from orchestrator.driver_lock import DriverLock, is_driven
 from orchestrator.errors import UsageError
-from orchestrator.mirror import Mirror
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.claim import Claim
+from orchestrator.storage.mirror import Mirror
+from orchestrator.storage.run_folder import RunFolder
 
 
 def remove_run(run: RunFolder) -> None:

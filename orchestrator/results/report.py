@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from orchestrator.atomic import read_json, write_json
 from orchestrator.errors import UsageError
 from orchestrator.results import evaluation
-from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
+from orchestrator.storage.atomic import read_json, write_json
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.tally import CALIBRATION_BINS, Tally
 
 

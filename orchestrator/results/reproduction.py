@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestrator.atomic import storage_errors
 from orchestrator.errors import UnavailableError
 from orchestrator.results.report import Report
+from orchestrator.storage.atomic import storage_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

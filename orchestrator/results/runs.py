@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.atomic import read_json
 from orchestrator.driver_lock import is_driven, publish_rest
 from orchestrator.errors import LaunchJobError
 from orchestrator.events import Event, EventLog, active_seconds
 from orchestrator.results.report import Report
-from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import read_json
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 #: A driver begins within this time of its submission; installing packages takes minutes.
 _DUE_S = 900

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.objects import Objects
+from orchestrator.storage.objects import Objects
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -20,7 +20,7 @@ from orchestrator.results.delta import RunTable
 from orchestrator.results.report import Report
 from orchestrator.results.table_place import TablePlace
 from orchestrator.results.version import in_order
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 if TYPE_CHECKING:
     import pyarrow as pa

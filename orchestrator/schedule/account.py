@@ -14,7 +14,7 @@ from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.ending import Endings
 from orchestrator.schedule.log import Log
 from orchestrator.schedule.shelf import Shelf
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from orchestrator.errors import UsageError
 from orchestrator.schedule.times import Cron, Every, find_zone, interval_text
-from orchestrator.storage import check_name
+from orchestrator.storage.storage import check_name
 
 #: What becomes of a tick while a run of the schedule goes on: it is left out; it waits for its
 #: turn; that run is stopped for it; both run.

@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import read_json, write_json
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.folder import ScheduleFolder
 from orchestrator.states import RunState
+from orchestrator.storage.atomic import read_json, write_json
 
 
 @dataclass(frozen=True, kw_only=True)

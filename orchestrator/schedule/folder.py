@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import UsageError
-from orchestrator.storage import Storage, check_name
+from orchestrator.storage.storage import Storage, check_name
 
 
 @dataclass(frozen=True, kw_only=True)

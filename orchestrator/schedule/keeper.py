@@ -19,19 +19,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from orchestrator.atomic import leave_request, storage_errors
 from orchestrator.catalog import load_catalog
 from orchestrator.driver_lock import hold, is_driven
 from orchestrator.errors import LaunchJobError, UsageError
 from orchestrator.events import EventLog
 from orchestrator.results.runs import is_due
-from orchestrator.run_folder import RunFolder
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.ending import Ending, Endings
 from orchestrator.schedule.notice import notify
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import leave_request, storage_errors
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 #: How often a keeper looks whether the runs before its own have ended.
 _LOOK_S = 1.0

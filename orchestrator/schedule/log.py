@@ -20,11 +20,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import read_json, storage_errors, sync_folder, write_json
 from orchestrator.errors import UnavailableError
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.folder import SchedulesFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import read_json, storage_errors, sync_folder, write_json
+from orchestrator.storage.storage import Storage
 
 #: After so many records it is noted where the last one of each schedule is.
 _NOTED_EVERY = 64

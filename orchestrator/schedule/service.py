@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from orchestrator.atomic import write_json
 from orchestrator.driver_lock import is_held
 from orchestrator.errors import LaunchJobError
 from orchestrator.schedule.decision import Outcome
@@ -28,7 +27,8 @@ from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.schedule.keeper import launch_job
 from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import write_json
+from orchestrator.storage.storage import Storage
 
 #: Longest sleep; as often it is looked whether a schedule was changed.
 _LOOK_S = 2.0

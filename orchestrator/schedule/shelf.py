@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.atomic import read_json, storage_errors, write_atomic, write_json
 from orchestrator.errors import LaunchJobError, UsageError
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.ending import Endings
 from orchestrator.schedule.folder import ScheduleFolder, SchedulesFolder
 from orchestrator.schedule.log import Log
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import read_json, storage_errors, write_atomic, write_json
+from orchestrator.storage.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)

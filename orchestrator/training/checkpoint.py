@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.atomic import new_folder, read_json, storage_errors, write_json
 from orchestrator.errors import UnavailableError
+from orchestrator.storage.atomic import new_folder, read_json, storage_errors, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

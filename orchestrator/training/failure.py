@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from orchestrator import errors
-from orchestrator.atomic import read_json, write_json
-from orchestrator.attempt import AttemptFolder
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.atomic import read_json, write_json
+from orchestrator.storage.attempt import AttemptFolder
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.diagnosis import (
     CONTROLLER_LOST,
     KILLED,

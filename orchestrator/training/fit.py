@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.attempt import AttemptFolder
 from orchestrator.catalog.definition import Training
 from orchestrator.data.batches import StepReader
 from orchestrator.errors import RunFailedError
 from orchestrator.metric_log import MetricLog
+from orchestrator.storage.attempt import AttemptFolder
 from orchestrator.training.callbacks import Checkpoints, News, Position
 from orchestrator.training.calls import CallPlan, most_steps
 from orchestrator.training.checkpoint import Checkpoint, CheckpointStore

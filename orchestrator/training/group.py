@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator.atomic import leave_request
 from orchestrator.errors import StoppedError
 from orchestrator.interrupts import Interrupts
+from orchestrator.storage.atomic import leave_request
 from orchestrator.training.failure import Failure, first_failure
 from orchestrator.training.monitor import Monitor, Update
 from orchestrator.training.task import WorkerTask

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from orchestrator.attempt import AttemptFolder
+from orchestrator.storage.attempt import AttemptFolder
 
 #: More than any C library's `struct sigaction` takes (152 on Linux).
 _SIGACTION_BYTES = 1024

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.atomic import read_json
 from orchestrator.catalog import DatasetInfo, load_catalog
 from orchestrator.errors import UnavailableError, UsageError
 from orchestrator.spec import RunSpec
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import read_json
+from orchestrator.storage.storage import Storage
 from orchestrator.training.model import build_training
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestrator.atomic import read_json, write_json
-from orchestrator.attempt import AttemptFolder
 from orchestrator.catalog import Declaration
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
-from orchestrator.objects import Objects
 from orchestrator.predictions import Predictions
-from orchestrator.run_folder import RunFolder
 from orchestrator.spec import RunSpec
+from orchestrator.storage.atomic import read_json, write_json
+from orchestrator.storage.attempt import AttemptFolder
+from orchestrator.storage.objects import Objects
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.tally import Tally
 
 if TYPE_CHECKING:

@@ -8,8 +8,6 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import write_json
-from orchestrator.caches import shard_cache
 from orchestrator.catalog import Job, Training, load_declared
 from orchestrator.data.batches import StepReader, evaluation_batches
 from orchestrator.data.cache import Shards, shards_for_worker
@@ -17,6 +15,8 @@ from orchestrator.data.manifest import ROW_COLUMN, Manifest
 from orchestrator.errors import LaunchJobError
 from orchestrator.log_times import keep_times
 from orchestrator.predictions import Predictions
+from orchestrator.storage.atomic import write_json
+from orchestrator.storage.caches import shard_cache
 from orchestrator.tally import Tally
 from orchestrator.timeline import note, phase
 from orchestrator.training.callbacks import News

@@ -10,7 +10,7 @@ from world import EPOCHS, World
 
 COUNT = (
     "import json, os; from orchestrator.results.tables import ResultsStore; "
-    "from orchestrator.storage import Storage; "
+    "from orchestrator.storage.storage import Storage; "
     "store = ResultsStore(storage=Storage.at(os.environ['LAUNCH_JOB_STORAGE'])); "
     "rows = store.table('metrics').to_pylist(); "
     "print(json.dumps([[store.table(n).num_rows for n in ('runs', 'reports')], "

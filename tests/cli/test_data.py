@@ -7,12 +7,12 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.atomic import unfinished_folder, write_json
-from orchestrator.caches import shard_cache
 from orchestrator.cli.data import data
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import UsageError
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import unfinished_folder, write_json
+from orchestrator.storage.caches import shard_cache
+from orchestrator.storage.storage import Storage
 
 LINES = [
     "age,city,buys",

@@ -6,7 +6,7 @@ import pytest
 from sample_runs import make_runs
 
 from orchestrator.cli.main import ALIASES, VERBS
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 JOB = '''"""Tells cats from dogs."""
 from typing import Annotated

@@ -25,7 +25,7 @@ from orchestrator.results.page.run_page import run_page
 from orchestrator.results.page.time_bar import time_bar, totals
 from orchestrator.results.report import Report
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 #: Widths of a phone's screen and of a laptop's.
 WIDTHS = (390, 1280)

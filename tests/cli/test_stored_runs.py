@@ -12,7 +12,7 @@ import pytest
 from sample_runs import make_run, make_runs
 
 from orchestrator.events import EventLog
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 from orchestrator.timeline import Phase, at
 
 DONE, FAILED, RUNNING = (

@@ -18,7 +18,7 @@ from orchestrator.cli.terminal import print_json
 from orchestrator.driver_lock import DriverLock
 from orchestrator.figures import ago, duration
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
 DONE, FAILED, RUNNING = (

@@ -7,7 +7,7 @@ import pytest
 from sample_runs import make_runs
 
 from orchestrator.cli.main import run as launch_job
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 SUCCEEDED, FAILED, RUNNING = (
     f"2026010{n}-100000-pets-{c * 6}" for n, c in ((1, "a"), (2, "b"), (3, "c"))

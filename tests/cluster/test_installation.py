@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.cluster.installation import locked_environment
 from orchestrator.errors import UsageError
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from local_cluster import LocalCluster
 
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import ROW_COLUMN
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.prepare import PreparedDataset, prepare
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 def readers(prepared: PreparedDataset, workers: int, batch_size: int, *, seed=5, epochs=2):

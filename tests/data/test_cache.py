@@ -16,7 +16,7 @@ from orchestrator.data.manifest import ROW_COLUMN
 from orchestrator.data.mounts import remote_type
 from orchestrator.data.prepare import prepare
 from orchestrator.errors import UnavailableError
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 ALL = [("train", stream) for stream in range(4)] + [("test", stream) for stream in range(4)]
 

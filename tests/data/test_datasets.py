@@ -23,7 +23,7 @@ from orchestrator.data.prepare import prepare
 from orchestrator.data.shards import open_stream
 from orchestrator.data.source import Batch, Column, Source, SourceContext
 from orchestrator.errors import UsageError
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 def load(name: str, context: SourceContext) -> Source:

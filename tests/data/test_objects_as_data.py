@@ -10,7 +10,7 @@ from pyarrow import csv, parquet
 from orchestrator.data.files.detect import file_source
 from orchestrator.data.source import SourceContext
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.object_stores import store_of
+from orchestrator.storage.object_stores import store_of
 
 ROWS = 2000
 

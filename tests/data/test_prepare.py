@@ -25,7 +25,7 @@ from orchestrator.data.prepare import PreparedDataset, prepare, verify
 from orchestrator.data.shards import open_stream
 from orchestrator.data.source import Batch, Column, Source, Split, in_memory
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 @pytest.fixture
@@ -382,7 +382,7 @@ import resource, sys
 import numpy as np
 from orchestrator.data.prepare import prepare
 from orchestrator.data.source import Column, Source, Split
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 def read():
     for first in range(0, 600_000, 1000):

@@ -8,7 +8,6 @@ import shutil
 
 import pytest
 
-from orchestrator.atomic import write_json
 from orchestrator.data.batches import evaluation_batches
 from orchestrator.data.cache import StoredShards, shards_for_worker
 from orchestrator.data.manifest import MANIFEST_FILE, ROW_COLUMN
@@ -16,6 +15,7 @@ from orchestrator.data.prepare import find_prepared, prepare
 from orchestrator.data.prepared import list_prepared, remove_prepared
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import UnavailableError, UsageError
+from orchestrator.storage.atomic import write_json
 
 ALL = [(split, stream) for split in ("train", "test") for stream in range(4)]
 

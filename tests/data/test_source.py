@@ -11,7 +11,7 @@ from orchestrator.data.prepare import prepare
 from orchestrator.data.shards import open_stream
 from orchestrator.data.source import Batch, Column, Source, SourceContext, Split, counted
 from orchestrator.errors import UsageError
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 class Stream:

@@ -13,7 +13,7 @@ from orchestrator.observer import Observer
 from orchestrator.request import prepare_resumption
 from orchestrator.results.report import Report
 from orchestrator.results.tables import ResultsStore
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 STEPS = {
     "begin": (Driver, "_begin"),

@@ -43,7 +43,7 @@ from orchestrator.data import portion
 from orchestrator.data.prepare import prepare
 from orchestrator.data.source import SourceContext, Split
 from orchestrator.errors import UsageError
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 portion._PORTION_BYTES = 100_000
 here = Path.cwd()

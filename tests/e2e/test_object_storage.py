@@ -11,7 +11,7 @@ import pytest
 from processes import left_running
 from real_command import Command
 
-from orchestrator.objects import Objects
+from orchestrator.storage.objects import Objects
 
 pytestmark = pytest.mark.slow
 

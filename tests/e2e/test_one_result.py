@@ -42,7 +42,7 @@ def test_it_succeeds_in_the_end(launch_job, run_id):
 def test_it_is_recorded_once(launch_job, run_id):
     script = (
         "import json, os; from orchestrator.results.tables import ResultsStore; "
-        "from orchestrator.storage import Storage; "
+        "from orchestrator.storage.storage import Storage; "
         "store = ResultsStore(storage=Storage.at(os.environ['LAUNCH_JOB_STORAGE'])); "
         "print([store.table(name).num_rows for name in ('runs', 'reports')]); "
         "rows = store.table('metrics').to_pylist(); "

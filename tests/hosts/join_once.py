@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrator.cluster.joined import JoinedRay
 from orchestrator.cluster.metadata import RUN_KEY
 from orchestrator.errors import LaunchJobError
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 address, storage, run_id, *files = sys.argv[1:]
 try:

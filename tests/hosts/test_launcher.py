@@ -16,7 +16,7 @@ from test_three_hosts import EPOCHS, JOB
 
 from orchestrator.events import EventLog
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 pytestmark = pytest.mark.slow
 

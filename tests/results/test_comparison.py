@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from sample_reports import sample
 
-from orchestrator.atomic import write_json
 from orchestrator.errors import UsageError
 from orchestrator.predictions import Predictions
 from orchestrator.results.comparison import compare, compare_best
 from orchestrator.results.tables import ResultsStore
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import write_json
+from orchestrator.storage.storage import Storage
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sample_reports import sample
 
 from orchestrator.results import delta
 from orchestrator.results.tables import ResultsStore
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 WRITERS, RUNS_EACH = 32, 2
 

@@ -8,7 +8,7 @@ import pytest
 from sample_reports import sample
 
 from orchestrator.results.tables import ResultsStore
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "results.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)

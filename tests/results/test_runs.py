@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sample_reports import sample
 
-from orchestrator.atomic import write_json
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import LaunchJobError
 from orchestrator.events import EventLog
 from orchestrator.results.runs import list_runs, summarise
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import write_json
+from orchestrator.storage.storage import Storage
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from sample_reports import sample
 from orchestrator.errors import UsageError
 from orchestrator.results.export import encode
 from orchestrator.results.tables import ResultsStore
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 @pytest.fixture(scope="module")

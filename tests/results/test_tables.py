@@ -18,7 +18,7 @@ from orchestrator.results import delta as delta_module
 from orchestrator.results import rows
 from orchestrator.results.rows import report_of_row
 from orchestrator.results.tables import ResultsStore
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -188,7 +188,7 @@ def test_process_that_read_the_tables_ends_well(store):
     script = (
         "from pathlib import Path\n"
         "from orchestrator.results.tables import ResultsStore\n"
-        "from orchestrator.storage import Storage\n"
+        "from orchestrator.storage.storage import Storage\n"
         f"store = ResultsStore(storage=Storage(path=Path({str(store.storage.path)!r})))\n"
         "for _ in range(5):\n"
         "    assert store.reports().num_rows == 3\n"

@@ -10,7 +10,7 @@ from orchestrator.errors import UnavailableError
 from orchestrator.results import delta as delta_module
 from orchestrator.results.rows import report_of_row
 from orchestrator.results.tables import ResultsStore
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 IDS = [f"run-{number}" for number in range(6)]
 

@@ -13,7 +13,7 @@ from orchestrator.schedule.ending import Ending
 from orchestrator.schedule.keeper import Keeper, run_words
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 BEGUN = (RunState.QUEUED, RunState.PREPARING, RunState.RUNNING)
 

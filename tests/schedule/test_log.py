@@ -8,7 +8,7 @@ from orchestrator.errors import UnavailableError
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.schedule.log import Entry, Log, OvertakenError
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 
 def entry(hour, *, previous=0):

@@ -13,7 +13,7 @@ from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.schedule.timeline import fire_now, settle
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 HOUR = timedelta(hours=1)
 

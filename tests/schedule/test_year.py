@@ -15,7 +15,7 @@ from orchestrator.schedule.log import Log
 from orchestrator.schedule.loop import Loop
 from orchestrator.schedule.shelf import Shelf
 from orchestrator.states import RunState
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 MINUTE, YEAR = timedelta(minutes=1), timedelta(days=365)
 KILLS = 1000

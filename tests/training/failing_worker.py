@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.failure import Failure
 
 

@@ -12,7 +12,7 @@ from orchestrator.data.batches import StepReader
 from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.callbacks import News
 from orchestrator.training.checkpoint import CheckpointStore
 from orchestrator.training.fit import BEGINNING, train

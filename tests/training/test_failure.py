@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.errors import RunFailedError, UnavailableError, UsageError
 from orchestrator.provenance import installed_versions
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.failure import (
     Failure,
     RankFailedError,

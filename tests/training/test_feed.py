@@ -13,7 +13,7 @@ from orchestrator.data.manifest import ROW_COLUMN
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.prepare import PreparedDataset, prepare
 from orchestrator.data.source import Column, Source, in_memory
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ from group import run_group
 
 from orchestrator.data.prepare import prepare
 from orchestrator.data.source import Column, Source, in_memory
-from orchestrator.run_folder import RunFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 from orchestrator.training.failure import Failure
 
 HERE = Path(__file__).parent

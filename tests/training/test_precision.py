@@ -9,7 +9,7 @@ from group import run_group
 
 from orchestrator.data.prepare import prepare
 from orchestrator.data.source import Column, Source, in_memory
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import pytest
 from group import ROOT, TIMEOUT_S, GroupError, run_group
 
 from orchestrator.errors import UnavailableError
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.checkpoint import Checkpoint, CheckpointStore
 from orchestrator.training.failure import Failure, first_failure
 

@@ -9,7 +9,7 @@ from resume_models import BATCH, EPOCHS, EVERY
 
 from orchestrator.data.prepare import prepare
 from orchestrator.data.source import Column, Source, in_memory
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 HERE = Path(__file__).parent
 ROWS = 12 * BATCH + 1

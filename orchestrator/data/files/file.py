@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.object_stores import store_of
+from orchestrator.storage.object_stores import store_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

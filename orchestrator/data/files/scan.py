@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.atomic import read_json, write_json
 from orchestrator.catalog.info import Column
 from orchestrator.data.files.classes import Classes
 from orchestrator.data.files.columns import ColumnScan
@@ -20,6 +19,7 @@ from orchestrator.data.files.tables import Table
 from orchestrator.data.manifest import ROW_COLUMN
 from orchestrator.data.source import SourceContext
 from orchestrator.errors import UnavailableError, UsageError
+from orchestrator.storage.atomic import read_json, write_json
 
 #: Raise it when tables are looked through, or become arrays, differently.
 VERSION = 1

@@ -13,7 +13,7 @@ from orchestrator.data.shards import open_stream
 from orchestrator.errors import LaunchJobError
 from orchestrator.results.report import Report
 from orchestrator.spec import dataset_name
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

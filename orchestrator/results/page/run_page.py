@@ -15,8 +15,8 @@ from orchestrator.results.page.render import render
 from orchestrator.results.page.time_bar import time_bar, totals
 from orchestrator.results.record import RunRecord
 from orchestrator.results.report import Report
-from orchestrator.run_folder import RunFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 #: Entries of a history that are no metrics.
 _NO_METRICS = {"epoch", "step", "seconds", "rows_per_s"}

@@ -8,7 +8,7 @@ from datetime import datetime
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.export.exported import Exported, firing, untold
 from orchestrator.schedule.folder import SchedulesFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 #: Exit code by which a task of Airflow's BashOperator counts as skipped.
 _SKIPPED = 99

@@ -7,7 +7,7 @@ import shlex
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.export.exported import Exported, cron_fields, firing, untold
 from orchestrator.schedule.folder import SchedulesFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 #: What keeps two runs apart, by `--overlap`: util-linux's flock, on a file of the schedule.
 _LOCKS = {"skip": "flock -n", "queue": "flock", "allow": "", "replace": "flock"}

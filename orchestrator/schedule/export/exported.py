@@ -11,7 +11,7 @@ from orchestrator.errors import UsageError
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.keeper import launch_job
 from orchestrator.schedule.times import Cron
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 

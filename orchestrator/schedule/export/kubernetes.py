@@ -14,7 +14,7 @@ from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.export.exported import Exported, cron_fields, to_yaml, untold
 from orchestrator.schedule.export.rayjob import Pods, rayjob, rayjob_spec
 from orchestrator.schedule.keeper import run_words
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 _CONCURRENCY = {"skip": "Forbid", "replace": "Replace", "allow": "Allow"}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 #: How long KubeRay keeps the cluster of a run that has ended, so that its logs can be read.
 _KEPT_S = 600

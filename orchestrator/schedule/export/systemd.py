@@ -9,7 +9,7 @@ from cronsim import CronSim
 from orchestrator.errors import UsageError
 from orchestrator.schedule.definition import Schedule
 from orchestrator.schedule.export.exported import Exported, cron_fields, firing, untold
-from orchestrator.storage import Storage
+from orchestrator.storage.storage import Storage
 
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 

@@ -9,15 +9,15 @@ import threading
 
 import pytest
 
-from orchestrator import claim as claims
-from orchestrator.claim import Claim, is_claimed
 from orchestrator.driver_lock import DriverLock, await_end, is_driven, publish_rest
 from orchestrator.errors import RunFailedError, UsageError
 from orchestrator.events import EventLog
-from orchestrator.mirror import Mirror
-from orchestrator.objects import Objects
-from orchestrator.publisher import ask_to_stop
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage import claim as claims
+from orchestrator.storage.claim import Claim, is_claimed
+from orchestrator.storage.mirror import Mirror
+from orchestrator.storage.objects import Objects
+from orchestrator.storage.publisher import ask_to_stop
+from orchestrator.storage.run_folder import RunFolder
 
 RUN = "20261125-000000-a-run-abc123"
 

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from orchestrator.atomic import write_json
 from orchestrator.cli import main
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import StoppedError, UnavailableError, UsageError
@@ -18,7 +17,8 @@ from orchestrator.results.removal import remove_run
 from orchestrator.results.runs import list_runs
 from orchestrator.schedule.folder import SchedulesFolder
 from orchestrator.spec import RunSpec
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import write_json
+from orchestrator.storage.storage import Storage
 
 IDS = [f"20261125-00000{number}-a-run-abc12{number}" for number in range(4)]
 
@@ -63,7 +63,7 @@ def test_a_run_is_lost_when_no_driver_lives_anywhere(machines, monkeypatch):
         there.find_run(IDS[0])
         assert states(there) == {IDS[0]: "QUEUED"}
         assert states(here) == {IDS[0]: "QUEUED"}
-        monkeypatch.setattr("orchestrator.claim.LIFE_S", -1)
+        monkeypatch.setattr("orchestrator.storage.claim.LIFE_S", -1)
         assert states(there) == {IDS[0]: "LOST"}
         assert states(here) == {IDS[0]: "QUEUED"}, "its lock tells that it lives"
     assert states(here) == {IDS[0]: "LOST"}

@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from orchestrator.errors import UsageError
-from orchestrator.mirror import Mirror
+from orchestrator.storage.mirror import Mirror
 
 #: How long a claim lives after it was last renewed.
 LIFE_S = 60

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.atomic import storage_errors
-from orchestrator.caches import working_folder
 from orchestrator.errors import UsageError
-from orchestrator.mirror import RunMirrors
-from orchestrator.object_stores import store_of
-from orchestrator.objects import Objects
-from orchestrator.run_folder import RunFolder
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.caches import working_folder
+from orchestrator.storage.mirror import RunMirrors
+from orchestrator.storage.object_stores import store_of
+from orchestrator.storage.objects import Objects
+from orchestrator.storage.run_folder import RunFolder
 
 #: Where runs are stored if neither --storage nor LAUNCH_JOB_STORAGE says so.
 DEFAULT_STORAGE = "runs-store"

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from orchestrator.atomic import leave_request
-from orchestrator.claim import RENEW_S, Claim
 from orchestrator.errors import RunFailedError, UnavailableError
-from orchestrator.mirror import Mirror
-from orchestrator.objects import Objects
+from orchestrator.storage.atomic import leave_request
+from orchestrator.storage.claim import RENEW_S, Claim
+from orchestrator.storage.mirror import Mirror
+from orchestrator.storage.objects import Objects
 
 #: How often the log of events is looked at.
 _LOOK_S = 0.5

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from orchestrator.atomic import read_json, storage_errors, write_atomic, write_json
 from orchestrator.errors import UnavailableError
-from orchestrator.objects import Objects, ObjectState
+from orchestrator.storage.atomic import read_json, storage_errors, write_atomic, write_json
+from orchestrator.storage.objects import Objects, ObjectState
 
 #: File that tells what was the same in the folder and among the objects.
 _INDEX = ".mirror.json"

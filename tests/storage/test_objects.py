@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.objects import Objects
+from orchestrator.storage.objects import Objects
 
 
 @pytest.fixture
@@ -78,7 +78,9 @@ def test_an_object_that_goes_between_opening_and_reading_is_not_there(objects, m
 
 def test_folders_come_and_go_in_many_threads(objects, monkeypatch):
     # So many that another thread is at work before all have been looked at.
-    monkeypatch.setattr("orchestrator.objects._MADE", {f"bucket/{n}" for n in range(50_000)})
+    monkeypatch.setattr(
+        "orchestrator.storage.objects._MADE", {f"bucket/{n}" for n in range(50_000)}
+    )
 
     def come_and_go(number):
         objects.write(f"{number}/name", b"")
@@ -96,7 +98,7 @@ def test_what_cannot_be_reached_is_named(bucket, monkeypatch):
         nowhere.write("name", b"")
     with pytest.raises(UnavailableError, match="there is no bucket no-such-bucket"):
         nowhere.folders()
-    monkeypatch.setattr("orchestrator.object_stores._PATIENCE_S", 0.1)
+    monkeypatch.setattr("orchestrator.storage.object_stores._PATIENCE_S", 0.1)
     for server in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
         monkeypatch.setenv(server, "http://127.0.0.1:9")
     elsewhere = Objects.at(f"{scheme}://elsewhere/x")

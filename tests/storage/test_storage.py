@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.atomic import new_folder, read_json, write_atomic, write_json
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.run_folder import RunFolder
-from orchestrator.storage import Storage
+from orchestrator.storage.atomic import new_folder, read_json, write_atomic, write_json
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.storage import Storage
 
 
 def test_file_is_replaced_whole(tmp_path):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.atomic import storage_errors
-from orchestrator.attempt import AttemptFolder
-from orchestrator.mirror import Mirror
-from orchestrator.objects import Objects
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.attempt import AttemptFolder
+from orchestrator.storage.mirror import Mirror
+from orchestrator.storage.objects import Objects
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from orchestrator.atomic import storage_errors
 from orchestrator.errors import UnavailableError, UsageError
-from orchestrator.object_stores import ObjectStore, store_of
+from orchestrator.storage.atomic import storage_errors
+from orchestrator.storage.object_stores import ObjectStore, store_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from orchestrator.objects import Objects
+from orchestrator.storage.objects import Objects
 
 
 def cache_dir() -> Path:

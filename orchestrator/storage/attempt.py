@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.run_folder import RunFolder
+    from orchestrator.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
