@@ -26,7 +26,7 @@ from harness import (
 
 sys.path.insert(0, str(ROOT))  # so that it also runs where launch-job isn't installed
 
-from orchestrator.events import Event
+from orchestrator.records.events import Event
 from orchestrator.results.report import Report, request_fields
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState

@@ -18,7 +18,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from orchestrator.predictions import Predictions
+from orchestrator.records.predictions import Predictions
+from orchestrator.records.tally import CALIBRATION_BINS, Mistake, Tally
 from orchestrator.results.delta import RunTable
 from orchestrator.results.report import Report, score_fields
 from orchestrator.results.rows import rows
@@ -26,7 +27,6 @@ from orchestrator.results.tables import TABLES, ResultsStore
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage.storage import Storage
-from orchestrator.tally import CALIBRATION_BINS, Mistake, Tally
 
 JOBS = ("lstm-mnist", "cnn-mnist", "mlp-table", "lstm-sequence")
 EPOCHS, LINES = 5, 29

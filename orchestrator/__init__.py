@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.catalog import DatasetInfo, Training, dataset, job
 
 if TYPE_CHECKING:
-    from orchestrator.launcher import launch
+    from orchestrator.launching.launcher import launch
     from orchestrator.results.report import Report
     from orchestrator.results.tables import open_results
     from orchestrator.training.saved import load_model
@@ -27,7 +27,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Content files import this package for its decorators; the engine comes in only when used.
     if name == "launch":
-        from orchestrator.launcher import launch
+        from orchestrator.launching.launcher import launch
 
         return launch
     if name == "load_model":

@@ -17,8 +17,8 @@ from orchestrator.errors import (
     UnavailableError,
     UsageError,
 )
-from orchestrator.events import Event, EventLog, EventTail
 from orchestrator.observer import Observer
+from orchestrator.records.events import Event, EventLog, EventTail
 from orchestrator.results.report import Report
 from orchestrator.states import RunState
 from orchestrator.storage.run_folder import RunFolder

@@ -9,9 +9,9 @@ from typing import Any
 
 from orchestrator.driver_lock import is_driven
 from orchestrator.errors import LaunchJobError
-from orchestrator.events import EventLog
+from orchestrator.launching.submission import Submission
+from orchestrator.records.events import EventLog
 from orchestrator.storage.run_folder import RunFolder
-from orchestrator.submission import Submission
 
 
 @dataclass(frozen=True, kw_only=True)

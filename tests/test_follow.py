@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.broadcast import Broadcast
+from orchestrator.driver.broadcast import Broadcast
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import RunFailedError, StoppedError, UnavailableError, UsageError
-from orchestrator.events import Event, EventLog, EventTail
 from orchestrator.follow import Follower, Vital
 from orchestrator.observer import Observer
+from orchestrator.records.events import Event, EventLog, EventTail
 from orchestrator.states import RunState
 from orchestrator.storage.storage import Storage
 from orchestrator.training.monitor import Update

@@ -20,7 +20,7 @@ from orchestrator.storage.storage import Storage
 if TYPE_CHECKING:
     from orchestrator.data.prepared import Prepared
     from orchestrator.data.summary import ColumnSummary, Summary
-    from orchestrator.sources import SourceRequest
+    from orchestrator.launching.sources import SourceRequest
 
 #: Classes that are listed one by one.
 _MOST_CLASSES = 30
@@ -178,7 +178,7 @@ def rm(dataset: str, storage: Storage) -> None:
 def _request(
     *, dataset: str, label: str | None, job: str | None, data_dir: str | None
 ) -> SourceRequest:
-    from orchestrator.sources import SourceRequest
+    from orchestrator.launching.sources import SourceRequest
 
     return SourceRequest(
         dataset=dataset,

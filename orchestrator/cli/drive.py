@@ -1,8 +1,8 @@
 """What the job of a submitted run is: its driver, on the cluster.
 
-`launch-job` submits it (`orchestrator.submission`); nobody calls it by hand. What it prints is the
-job's log on the Ray dashboard, which goes with the head, and stands in the run's folder as well.
-Its exit code is the run's.
+`launch-job` submits it (`orchestrator.launching.submission`); nobody calls it by hand. What it
+prints is the job's log on the Ray dashboard, which goes with the head, and stands in the run's
+folder as well. Its exit code is the run's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TextIO
 
 from orchestrator.cli.main import exit_code_of
 from orchestrator.cli.progress import TerminalProgress
-from orchestrator.driving import drive_submitted
+from orchestrator.launching.driving import drive_submitted
 from orchestrator.storage.atomic import storage_errors
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.storage import Storage

@@ -12,11 +12,11 @@ from orchestrator.errors import LaunchJobError
 if TYPE_CHECKING:
     from orchestrator.cli.options import Way
     from orchestrator.cli.progress import TerminalProgress
+    from orchestrator.launching.request import Request
+    from orchestrator.launching.submission import Submitted
     from orchestrator.observer import Observer
-    from orchestrator.request import Request
     from orchestrator.results.report import Report
     from orchestrator.storage.run_folder import RunFolder
-    from orchestrator.submission import Submitted
 
 
 class LeftAloneError(LaunchJobError):
@@ -60,8 +60,8 @@ def submit_and_wait(request: Request, observer: TerminalProgress, way: Way) -> R
 
 
 def _submit(request: Request, observer: TerminalProgress, way: Way) -> Submitted:
-    from orchestrator.submission import submit
-    from orchestrator.timeline import process_began_s
+    from orchestrator.launching.submission import submit
+    from orchestrator.records.timeline import process_began_s
 
     return submit(
         request, observer, began_s=process_began_s(), insecure=way.insecure, install=way.install
@@ -83,7 +83,7 @@ def follow_run(
         LaunchJobError: As the run's driver did.
     """
     from orchestrator.follow import Follower
-    from orchestrator.submission import asker
+    from orchestrator.launching.submission import asker
 
     try:
         return Follower(run=run, observer=observer, ask=asker(run), pause=pause).follow()

@@ -13,7 +13,7 @@ import click
 
 from orchestrator.cli.options import SinceType, run_argument, storage_option
 from orchestrator.errors import UsageError
-from orchestrator.log_times import place_at
+from orchestrator.records.log_times import place_at
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.storage import Storage
 

@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.terminal import print_json
 from orchestrator.cluster.embedded import Machine
-from orchestrator.request import ReadyRequest
+from orchestrator.launching.request import ReadyRequest
 
 
 def print_plan(request: ReadyRequest, output: str) -> None:

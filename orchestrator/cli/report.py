@@ -14,11 +14,11 @@ from orchestrator.cli.terminal import STATE_STYLES, output, print_json, show_in_
 from orchestrator.cli.timeline import print_timeline
 from orchestrator.errors import UsageError
 from orchestrator.figures import duration, fixed, percent
+from orchestrator.records.timeline import TimeLine
 from orchestrator.results.report import Report
 from orchestrator.storage.atomic import write_atomic
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.storage import Storage
-from orchestrator.timeline import TimeLine
 
 
 @click.command(

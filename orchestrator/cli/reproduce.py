@@ -23,7 +23,7 @@ from orchestrator.storage.storage import Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.request import Request
+    from orchestrator.launching.request import Request
     from orchestrator.results.reproduction import Change, Verdict
 
 
@@ -57,7 +57,7 @@ def reproduce(
     different, with the first thing that differs (exit code 1).
     """
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.reproduction import prepare_reproduction
+    from orchestrator.launching.reproduction import prepare_reproduction
 
     if detach:
         raise UsageError("A verdict takes the end of the run.", hint="Leave --detach away.")

@@ -169,7 +169,7 @@ def _check_alone(ctx: click.Context, name: str, others: tuple[str, ...]) -> None
 
 def _located(dataset: str | None) -> str | None:
     """Return a dataset's name as reports have it."""
-    from orchestrator.sources import SourceRequest
+    from orchestrator.launching.sources import SourceRequest
 
     if dataset is None:
         return None

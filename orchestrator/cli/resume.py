@@ -49,7 +49,7 @@ def resume(
     """
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.cli.run import follow
-    from orchestrator.request import prepare_resumption
+    from orchestrator.launching.request import prepare_resumption
 
     observer = TerminalProgress(verbose=verbose)
     least, most = workers or (None, None)

@@ -22,7 +22,7 @@ from orchestrator.storage.storage import Storage
 
 if TYPE_CHECKING:
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.request import Request
+    from orchestrator.launching.request import Request
     from orchestrator.results.report import Report
 
 
@@ -83,7 +83,7 @@ def check_run(job: str, args: Sequence[str]) -> None:
     Raises:
         UsageError: They can't be.
     """
-    from orchestrator.request import check_request
+    from orchestrator.launching.request import check_request
 
     entry = load_catalog().jobs.get(job)
     with job_command(entry).make_context(f"launch-job {job}", list(args)) as ctx:
@@ -158,7 +158,7 @@ def _run(
     **given: Any,
 ) -> None:
     from orchestrator.cli.progress import TerminalProgress
-    from orchestrator.request import ReadyRequest, find_data, prepare_request
+    from orchestrator.launching.request import ReadyRequest, find_data, prepare_request
 
     options = _take_options(given)
     observer = TerminalProgress(verbose=verbose)
@@ -217,8 +217,8 @@ def print_result(report: Report, storage: Storage, output: str) -> None:
 
 def drive(request: Request, observer: TerminalProgress) -> Report:
     """Do a run with a Ray of its own, and return its report."""
-    from orchestrator.launcher import run_request
-    from orchestrator.timeline import process_began_s
+    from orchestrator.launching.launcher import run_request
+    from orchestrator.records.timeline import process_began_s
 
     try:
         with _stdout_for_data(request.storage.run(request.spec.run_id)):

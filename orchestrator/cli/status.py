@@ -11,13 +11,13 @@ from orchestrator.cli.options import output_option, run_argument, storage_option
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import STATE_STYLES, output, print_json
 from orchestrator.cli.timeline import print_timeline
-from orchestrator.events import Event, EventLog
 from orchestrator.figures import ago, duration, percent
 from orchestrator.live import Live
+from orchestrator.records.events import Event, EventLog
+from orchestrator.records.timeline import TimeLine
 from orchestrator.results.record import RunRecord
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.storage import Storage
-from orchestrator.timeline import TimeLine
 
 #: Options of a run that are shown in lines of their own, or say nothing about it.
 _SHOWN_ELSEWHERE = {"run_id", "job", "params", "dataset", "workers", "name", "tags", "notes"}

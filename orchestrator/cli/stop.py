@@ -7,7 +7,7 @@ import click
 from orchestrator.cli.options import run_argument, storage_option
 from orchestrator.cli.terminal import chatter
 from orchestrator.errors import UsageError
-from orchestrator.events import EventLog
+from orchestrator.records.events import EventLog
 from orchestrator.states import RunState
 from orchestrator.storage.atomic import leave_request
 from orchestrator.storage.publisher import ask_to_stop
@@ -20,7 +20,7 @@ from orchestrator.storage.storage import Storage
 def stop(run: str, storage: Storage) -> None:
     """Stop RUN once a checkpoint holds what it has done; `launch-job resume RUN` goes on."""
     from orchestrator.driver_lock import await_end, is_driven
-    from orchestrator.submission import withdraw
+    from orchestrator.launching.submission import withdraw
 
     folder = storage.find_run(run)
     if not is_driven(folder):

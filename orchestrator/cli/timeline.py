@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.cli.table import print_table
 from orchestrator.cli.terminal import output
 from orchestrator.figures import duration
-from orchestrator.timeline import Phase, TimeLine
+from orchestrator.records.timeline import Phase, TimeLine
 
 #: Columns of a bar's field, in a pipe and at most.
 _WIDTH = 40

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from orchestrator.cluster.metadata import RUN_KEY
-from orchestrator.place import Room, amount
+from orchestrator.driver.place import Room, amount
 
 #: A host that is up accepts a connection well within this time.
 _CONNECT_S = 1.0

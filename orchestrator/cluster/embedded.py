@@ -22,9 +22,9 @@ from orchestrator.cluster import forkclient, tasks
 from orchestrator.cluster.leftovers import MARK
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
+from orchestrator.driver.place import Room
 from orchestrator.errors import UnavailableError
-from orchestrator.place import Room
-from orchestrator.timeline import phase
+from orchestrator.records.timeline import phase
 
 #: Settings of a Ray that nobody else uses, in this process and the workers.
 EMBEDDED_SETTINGS = {

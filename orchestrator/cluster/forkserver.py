@@ -35,7 +35,7 @@ from typing import Any, NoReturn
 from orchestrator.cluster import forkclient
 from orchestrator.cluster.fork_safety import untouched_randomness
 from orchestrator.cluster.leftovers import MARK, end_leftovers
-from orchestrator.timeline import phase
+from orchestrator.records.timeline import phase
 
 #: What a worker needs and is slow to import, and what Ray imports.
 PRELOAD = (

@@ -22,11 +22,11 @@ from orchestrator.cluster.inspection import Inspection
 from orchestrator.cluster.metadata import RUN_KEY
 from orchestrator.cluster.node_server import NodeServers
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
+from orchestrator.driver.place import Room
 from orchestrator.errors import UnavailableError
-from orchestrator.place import Room
+from orchestrator.records.timeline import phase
 from orchestrator.secrets import FILE, load_secrets
 from orchestrator.storage.storage import Storage
-from orchestrator.timeline import phase
 
 
 class JoinedRay:

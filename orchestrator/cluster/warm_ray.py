@@ -17,9 +17,9 @@ from orchestrator.cluster.jobserver import claim_job
 from orchestrator.cluster.metadata import RUN_KEY
 from orchestrator.cluster.settings import apply
 from orchestrator.cluster.warm import WarmCluster, find_warm, use_lock
+from orchestrator.driver.place import Room
 from orchestrator.errors import UnavailableError
-from orchestrator.place import Room
-from orchestrator.timeline import phase
+from orchestrator.records.timeline import phase
 
 
 class WarmRay:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from orchestrator.predictions import Predictions
+from orchestrator.records.predictions import Predictions
 
 #: A difference that chance alone makes less often than this counts as more than chance.
 SIGNIFICANT = 0.05

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.errors import LaunchJobError, UsageError
-from orchestrator.predictions import Predictions
+from orchestrator.records.predictions import Predictions
 from orchestrator.results.chance import (
     Interval,
     PairTest,

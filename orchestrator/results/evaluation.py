@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.tally import Tally
+from orchestrator.records.tally import Tally
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.events import Event, EventLog
+from orchestrator.records.events import Event, EventLog
 from orchestrator.results.report import Report
 from orchestrator.results.runs import RunSummary, summarise
 from orchestrator.spec import RunSpec

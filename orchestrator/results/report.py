@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orchestrator.errors import UsageError
+from orchestrator.records.tally import CALIBRATION_BINS, Tally
 from orchestrator.results import evaluation
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage.atomic import read_json, write_json
 from orchestrator.storage.run_folder import RunFolder
-from orchestrator.tally import CALIBRATION_BINS, Tally
 
 
 @dataclass(frozen=True, kw_only=True)

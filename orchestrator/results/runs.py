@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.driver_lock import is_driven, publish_rest
 from orchestrator.errors import LaunchJobError
-from orchestrator.events import Event, EventLog, active_seconds
+from orchestrator.records.events import Event, EventLog, active_seconds
 from orchestrator.results.report import Report
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState

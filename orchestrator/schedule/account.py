@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from orchestrator.events import EventLog
+from orchestrator.records.events import EventLog
 from orchestrator.results.runs import state_of
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule

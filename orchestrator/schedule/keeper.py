@@ -22,7 +22,7 @@ from types import FrameType
 from orchestrator.catalog import load_catalog
 from orchestrator.driver_lock import hold, is_driven
 from orchestrator.errors import LaunchJobError, UsageError
-from orchestrator.events import EventLog
+from orchestrator.records.events import EventLog
 from orchestrator.results.runs import is_due
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.definition import Schedule

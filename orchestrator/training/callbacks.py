@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from orchestrator import timeline
 from orchestrator.errors import RunFailedError
+from orchestrator.records import timeline
 from orchestrator.training.callback_state import (
     read_callbacks,
     settle_callbacks,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.predictions import Predictions
-from orchestrator.tally import CALIBRATION_BINS, Mistake, Tally, hardest
+from orchestrator.records.predictions import Predictions
+from orchestrator.records.tally import CALIBRATION_BINS, Mistake, Tally, hardest
 
 if TYPE_CHECKING:
     import keras

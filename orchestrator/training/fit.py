@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.catalog.definition import Training
 from orchestrator.data.batches import StepReader
 from orchestrator.errors import RunFailedError
-from orchestrator.metric_log import MetricLog
+from orchestrator.records.metric_log import MetricLog
 from orchestrator.storage.attempt import AttemptFolder
 from orchestrator.training.callbacks import Checkpoints, News, Position
 from orchestrator.training.calls import CallPlan, most_steps

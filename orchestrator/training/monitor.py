@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestrator.timeline import Phase
+from orchestrator.records.timeline import Phase
 
 #: What an update tells: that workers are ready, a step or an epoch is done, and so on.
 UpdateKind = Literal[

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from orchestrator.metric_log import MetricLog
+from orchestrator.records.metric_log import MetricLog
 from orchestrator.training.steps import Stepper
 
 #: Lines that an epoch has, if it has as many calls of the train function.

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import RunFailedError
-from orchestrator.timeline import phase
+from orchestrator.records.timeline import phase
 from orchestrator.training.gradients import train_step_of
 from orchestrator.training.reduction import GradientReduction
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from orchestrator.catalog import Declaration
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
-from orchestrator.predictions import Predictions
+from orchestrator.records.predictions import Predictions
+from orchestrator.records.tally import Tally
 from orchestrator.spec import RunSpec
 from orchestrator.storage.atomic import read_json, write_json
 from orchestrator.storage.attempt import AttemptFolder
 from orchestrator.storage.objects import Objects
 from orchestrator.storage.run_folder import RunFolder
-from orchestrator.tally import Tally
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle

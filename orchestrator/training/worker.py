@@ -13,12 +13,12 @@ from orchestrator.data.batches import StepReader, evaluation_batches
 from orchestrator.data.cache import Shards, shards_for_worker
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
 from orchestrator.errors import LaunchJobError
-from orchestrator.log_times import keep_times
-from orchestrator.predictions import Predictions
+from orchestrator.records.log_times import keep_times
+from orchestrator.records.predictions import Predictions
+from orchestrator.records.tally import Tally
+from orchestrator.records.timeline import note, phase
 from orchestrator.storage.atomic import write_json
 from orchestrator.storage.caches import shard_cache
-from orchestrator.tally import Tally
-from orchestrator.timeline import note, phase
 from orchestrator.training.callbacks import News
 from orchestrator.training.checkpoint import CheckpointStore
 from orchestrator.training.device import make_strategy

@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from orchestrator.events import EventLog
-from orchestrator.predictions import Predictions
+from orchestrator.records.events import EventLog
+from orchestrator.records.predictions import Predictions
+from orchestrator.records.tally import CALIBRATION_BINS, Mistake, Tally
 from orchestrator.results.report import Report, request_fields, score_fields
 from orchestrator.results.tables import ResultsStore
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage.atomic import write_json
-from orchestrator.tally import CALIBRATION_BINS, Mistake, Tally
 
 #: A class whose name Rich would take for markup.
 CLASSES = ("cat", "dog", "[red]")

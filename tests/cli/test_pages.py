@@ -17,7 +17,7 @@ from sample_runs import CLASSES, make_run
 
 from orchestrator.data.prepare import prepare
 from orchestrator.data.source import Column, Source, in_memory
-from orchestrator.metric_log import MetricLog
+from orchestrator.records.metric_log import MetricLog
 from orchestrator.results.comparison import compare
 from orchestrator.results.page.charts import ticks
 from orchestrator.results.page.compare_page import compare_page

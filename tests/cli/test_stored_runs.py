@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import pytest
 from sample_runs import make_run, make_runs
 
-from orchestrator.events import EventLog
+from orchestrator.records.events import EventLog
+from orchestrator.records.timeline import Phase, at
 from orchestrator.storage.storage import Storage
-from orchestrator.timeline import Phase, at
 
 DONE, FAILED, RUNNING = (
     f"2026010{n}-100000-pets-{letter * 6}" for n, letter in ((1, "a"), (2, "b"), (3, "c"))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.cli.timeline import bar
-from orchestrator.timeline import TimeLine
+from orchestrator.records.timeline import TimeLine
 
 PHASES = st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e5)), min_size=1, max_size=8)
 

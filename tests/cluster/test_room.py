@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.driver.place import LOOK_EVERY_S, Room, await_room
 from orchestrator.errors import StoppedError, UnavailableError
-from orchestrator.place import LOOK_EVERY_S, Room, await_room
 
 OTHERS = "job 20261123-lstm-mnist: 2 CPUs on 10.77.0.12"
 

@@ -7,10 +7,10 @@ import os
 import sys
 import time
 
-from orchestrator.driver import Driver
-from orchestrator.launcher import launch, run_request
+from orchestrator.driver.driver import Driver
+from orchestrator.launching.launcher import launch, run_request
+from orchestrator.launching.request import prepare_resumption
 from orchestrator.observer import Observer
-from orchestrator.request import prepare_resumption
 from orchestrator.results.report import Report
 from orchestrator.results.tables import ResultsStore
 from orchestrator.storage.storage import Storage

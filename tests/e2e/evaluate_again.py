@@ -9,7 +9,7 @@ import keras
 from orchestrator.data.batches import evaluation_batches
 from orchestrator.data.cache import StoredShards
 from orchestrator.data.manifest import ROW_COLUMN, Manifest
-from orchestrator.tally import merge
+from orchestrator.records.tally import merge
 from orchestrator.training.evaluation import evaluate
 from orchestrator.training.feed import features_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from processes import left_running
 
-from orchestrator.predictions import Predictions
+from orchestrator.records.predictions import Predictions
 
 FIELDS = {
     *("run_id", "job", "params", "dataset", "dataset_fingerprint", "workers", "epochs"),

@@ -14,7 +14,7 @@ import pytest
 from lab_cluster import RAY, Going
 from test_three_hosts import EPOCHS, JOB
 
-from orchestrator.events import EventLog
+from orchestrator.records.events import EventLog
 from orchestrator.states import RunState
 from orchestrator.storage.storage import Storage
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from orchestrator.predictions import Predictions
+from orchestrator.records.predictions import Predictions
 from orchestrator.results.chance import PairTest, accuracy_interval, corrected, pair_test
 from orchestrator.results.verdicts import letter, verdict
 

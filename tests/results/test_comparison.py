@@ -7,7 +7,7 @@ import pytest
 from sample_reports import sample
 
 from orchestrator.errors import UsageError
-from orchestrator.predictions import Predictions
+from orchestrator.records.predictions import Predictions
 from orchestrator.results.comparison import compare, compare_best
 from orchestrator.results.tables import ResultsStore
 from orchestrator.storage.atomic import write_json

@@ -6,10 +6,10 @@ from sample_reports import sample
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from orchestrator.errors import UsageError
+from orchestrator.records.tally import Tally
 from orchestrator.results.evaluation import accuracy, calibration_error, class_scores
 from orchestrator.results.report import Report, score_fields
 from orchestrator.storage.run_folder import RunFolder
-from orchestrator.tally import Tally
 from orchestrator.training.evaluation import count
 
 CLASSES = tuple("abcd")

@@ -7,7 +7,7 @@ from sample_reports import sample
 
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import LaunchJobError
-from orchestrator.events import EventLog
+from orchestrator.records.events import EventLog
 from orchestrator.results.runs import list_runs, summarise
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState

@@ -6,7 +6,7 @@ import pytest
 from sample_schedules import FIRST, make_schedule
 
 from orchestrator.driver_lock import DriverLock, hold
-from orchestrator.events import EventLog
+from orchestrator.records.events import EventLog
 from orchestrator.schedule import keeper as module
 from orchestrator.schedule.decision import Outcome
 from orchestrator.schedule.ending import Ending

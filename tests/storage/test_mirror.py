@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.driver_lock import DriverLock, await_end, is_driven, publish_rest
 from orchestrator.errors import RunFailedError, UsageError
-from orchestrator.events import EventLog
+from orchestrator.records.events import EventLog
 from orchestrator.storage import claim as claims
 from orchestrator.storage.claim import Claim, is_claimed
 from orchestrator.storage.mirror import Mirror

@@ -10,9 +10,9 @@ import pytest
 from orchestrator.cli import main
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import StoppedError, UnavailableError, UsageError
-from orchestrator.events import EventLog
 from orchestrator.follow import Follower
 from orchestrator.observer import Observer
+from orchestrator.records.events import EventLog
 from orchestrator.results.removal import remove_run
 from orchestrator.results.runs import list_runs
 from orchestrator.schedule.folder import SchedulesFolder

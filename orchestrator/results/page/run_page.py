@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.figures import whole
-from orchestrator.metric_log import running_metrics
+from orchestrator.records.metric_log import running_metrics
 from orchestrator.results.chance import accuracy_interval
 from orchestrator.results.page.charts import Series, line_chart, reliability_chart
 from orchestrator.results.page.pictures import pictures

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from orchestrator.catalog import load_catalog
 from orchestrator.errors import UsageError
-from orchestrator.events import EventLog
+from orchestrator.launching.request import Request, find_shards
 from orchestrator.observer import Observer
-from orchestrator.request import Request, find_shards
+from orchestrator.records.events import EventLog
 from orchestrator.results.report import Report
 from orchestrator.secrets import check_secrets
 from orchestrator.spec import RunSpec, new_run_id

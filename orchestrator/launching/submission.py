@@ -28,14 +28,14 @@ from orchestrator.cluster.metadata import job_metadata
 from orchestrator.cluster.package import Package, list_package, size_text
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import LaunchJobError, UsageError
-from orchestrator.events import EventLog
 from orchestrator.follow import AskVital, Follower, Vital, nobody_knows
+from orchestrator.launching.request import Request, check_unfinished
+from orchestrator.launching.sources import SourceRequest
 from orchestrator.observer import Observer
 from orchestrator.provenance import Provenance
-from orchestrator.request import Request, check_unfinished
+from orchestrator.records.events import EventLog
 from orchestrator.results.report import Report
 from orchestrator.secrets import write_secrets
-from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage.atomic import read_json, write_json

@@ -10,11 +10,11 @@ from orchestrator.aside import Aside
 from orchestrator.data.portion import Portion
 from orchestrator.data.prepare import PreparedDataset, prepare
 from orchestrator.data.source import Source
+from orchestrator.driver.place import Place
 from orchestrator.observer import Observer
-from orchestrator.place import Place
+from orchestrator.records.timeline import phase
 from orchestrator.spec import RunSpec, dataset_name
 from orchestrator.storage.storage import Storage
-from orchestrator.timeline import phase
 
 #: How often work that waits for Ray looks whether it is wanted still.
 _CHECK_S = 0.1

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from orchestrator.errors import UnavailableError
-from orchestrator.events import EventLog
+from orchestrator.records.events import EventLog
 from orchestrator.states import RunState
 
 

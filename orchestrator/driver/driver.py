@@ -10,19 +10,22 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from orchestrator.catalog.definition import Job
-from orchestrator.conclusion import describe_error, write_report
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.plan import TrainingPlan
 from orchestrator.data.prepare import PreparedDataset
 from orchestrator.data.source import Source
+from orchestrator.driver.conclusion import describe_error, write_report
+from orchestrator.driver.place import Place
+from orchestrator.driver.preparation import Preparation
+from orchestrator.driver.supervisor import Supervisor
 from orchestrator.errors import RunFailedError, StoppedError, UsageError
-from orchestrator.events import EventLog
 from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
-from orchestrator.place import Place
-from orchestrator.predictions import Predictions
-from orchestrator.preparation import Preparation
 from orchestrator.provenance import Provenance
+from orchestrator.records.events import EventLog
+from orchestrator.records.predictions import Predictions
+from orchestrator.records.tally import Tally, merge
+from orchestrator.records.timeline import Phase, at, take_noted
 from orchestrator.results.report import Report, score_fields
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
@@ -30,9 +33,6 @@ from orchestrator.storage.atomic import read_json, write_json
 from orchestrator.storage.attempt import AttemptFolder
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.storage import Storage
-from orchestrator.supervisor import Supervisor
-from orchestrator.tally import Tally, merge
-from orchestrator.timeline import Phase, at, take_noted
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
 from orchestrator.training.monitor import Update

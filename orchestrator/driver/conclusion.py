@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.errors import LaunchJobError
-from orchestrator.events import Event, EventLog, active_seconds
-from orchestrator.metric_log import running_metrics
+from orchestrator.records.events import Event, EventLog, active_seconds
+from orchestrator.records.metric_log import running_metrics
+from orchestrator.records.timeline import TimeLine, phase
 from orchestrator.results.report import Report, request_fields
 from orchestrator.results.tables import ResultsStore
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage.storage import Storage
-from orchestrator.timeline import TimeLine, phase
 from orchestrator.training.diagnosis import diagnose
 from orchestrator.training.failure import Failure
 from orchestrator.training.group import WorkersFailedError

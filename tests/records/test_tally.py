@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.tally import CALIBRATION_BINS, HARDEST, Mistake, Tally, merge
+from orchestrator.records.tally import CALIBRATION_BINS, HARDEST, Mistake, Tally, merge
 
 
 def tally(row, label, predicted, loss):

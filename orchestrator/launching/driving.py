@@ -9,16 +9,18 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.broadcast import Audience, Broadcast
 from orchestrator.catalog import load_catalog
+from orchestrator.driver.broadcast import Audience, Broadcast
+from orchestrator.driver.place import Place
 from orchestrator.driver_lock import DriverLock
 from orchestrator.errors import LaunchJobError, StoppedError, UnavailableError
-from orchestrator.events import EventLog
 from orchestrator.interrupts import Interrupts
+from orchestrator.launching.request import ReadyRequest, Request, find_shards
+from orchestrator.launching.submission import Submission
 from orchestrator.observer import Observer
-from orchestrator.place import Place
 from orchestrator.provenance import installed_versions
-from orchestrator.request import ReadyRequest, Request, find_shards
+from orchestrator.records.events import EventLog
+from orchestrator.records.timeline import note, phase
 from orchestrator.results.report import Report
 from orchestrator.secrets import take_secrets, write_secrets
 from orchestrator.spec import RunSpec
@@ -26,8 +28,6 @@ from orchestrator.states import RunState
 from orchestrator.storage.atomic import read_json
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.storage import Storage
-from orchestrator.submission import Submission
-from orchestrator.timeline import note, phase
 
 #: Packages that decide what a run computes: the cluster has the versions that were asked for.
 _DECISIVE = ("ray", "tensorflow", "keras")
@@ -71,7 +71,7 @@ def drive(
         LaunchJobError: As `Driver.run` does.
     """
     with phase("imports"):
-        from orchestrator.driver import Driver
+        from orchestrator.driver.driver import Driver
 
     return Driver(
         spec=request.spec,
@@ -186,7 +186,7 @@ def _check_versions(asked: dict[str, str], *, installed: bool) -> None:
 
 def _refuse(storage: Storage, folder: RunFolder, err: BaseException) -> None:
     """Record that a run ended before its driver could begin."""
-    from orchestrator.conclusion import describe_error, write_report
+    from orchestrator.driver.conclusion import describe_error, write_report
 
     spec = RunSpec.from_dict(read_json(folder.spec)["spec"], where=str(folder.spec))
     error = describe_error(err) if isinstance(err, Exception) else None

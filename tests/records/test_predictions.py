@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import RunFailedError, UnavailableError
-from orchestrator.predictions import Predictions
+from orchestrator.records.predictions import Predictions
 
 
 def of(rows):

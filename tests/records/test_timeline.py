@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from orchestrator import timeline
-from orchestrator.events import EventLog
-from orchestrator.timeline import Phase, TimeLine
+from orchestrator.records import timeline
+from orchestrator.records.events import EventLog
+from orchestrator.records.timeline import Phase, TimeLine
 
 
 @pytest.fixture(autouse=True)

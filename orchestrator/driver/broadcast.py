@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from orchestrator.events import EventLog
 from orchestrator.observer import Observer
+from orchestrator.records.events import EventLog
 from orchestrator.states import RunState
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.monitor import Update
@@ -24,7 +24,7 @@ from orchestrator.training.monitor import Update
 #: The live file is written no more often than this.
 _EVERY_S = 0.5
 
-#: How a note begins that tells what a run waits for (`orchestrator.place.await_room`).
+#: How a note begins that tells what a run waits for (`orchestrator.driver.place.await_room`).
 WAITING = "Waiting: "
 
 

@@ -16,10 +16,10 @@ from orchestrator.data.prepare import PreparedDataset, find_prepared
 from orchestrator.data.source import Source, SourceContext
 from orchestrator.driver_lock import is_driven
 from orchestrator.errors import DataUnavailableError, UsageError
-from orchestrator.events import EventLog
+from orchestrator.launching.sources import SourceRequest
 from orchestrator.observer import Observer
+from orchestrator.records.events import EventLog
 from orchestrator.secrets import check_secrets
-from orchestrator.sources import SourceRequest
 from orchestrator.spec import RunOptions, RunSpec, dataset_name, new_run_id
 from orchestrator.states import RunState
 from orchestrator.storage.atomic import read_json

@@ -5,16 +5,16 @@ import dataclasses
 import pytest
 
 from orchestrator.cluster.package import list_package
-from orchestrator.driving import drive_submitted
 from orchestrator.errors import UnavailableError
-from orchestrator.events import EventLog
+from orchestrator.launching.driving import drive_submitted
+from orchestrator.launching.submission import Submission, entrypoint, located, withdraw
 from orchestrator.observer import Observer
+from orchestrator.records.events import EventLog
 from orchestrator.results.runs import summarise
 from orchestrator.spec import RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage.atomic import write_json
 from orchestrator.storage.storage import Storage
-from orchestrator.submission import Submission, entrypoint, located, withdraw
 
 SPEC = RunSpec(
     run_id="20260101-000000-pets-aaaaaa",

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.events import EventLog
-from orchestrator.launcher import run_request
+from orchestrator.launching.launcher import run_request
+from orchestrator.launching.request import prepare_request, prepare_resumption
 from orchestrator.observer import Observer
-from orchestrator.request import prepare_request, prepare_resumption
+from orchestrator.records.events import EventLog
 from orchestrator.spec import RunOptions, RunSpec
 from orchestrator.states import RunState
 from orchestrator.storage.atomic import write_json

@@ -1,6 +1,6 @@
 """Metrics between the ends of epochs, over the attempts of a run."""
 
-from orchestrator.metric_log import MetricLog, running_metrics
+from orchestrator.records.metric_log import MetricLog, running_metrics
 from orchestrator.storage.run_folder import RunFolder
 
 

@@ -9,19 +9,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.driving import drive, driving
+from orchestrator.launching.driving import drive, driving
+from orchestrator.launching.request import ReadyRequest, Request, check_unfinished, prepare_request
 from orchestrator.observer import Observer
-from orchestrator.request import ReadyRequest, Request, check_unfinished, prepare_request
+from orchestrator.records.timeline import note, take_noted
 from orchestrator.spec import DEFAULT_STREAMS, Device, Precision, RunOptions, RunSpec
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.storage import Storage
-from orchestrator.timeline import note, take_noted
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pandas import DataFrame
 
-    from orchestrator.place import Place
+    from orchestrator.driver.place import Place
     from orchestrator.results.report import Report
 
 
@@ -157,7 +157,7 @@ def run_request(
         LaunchJobError: As `launch` does.
     """
     if request.address is not None:
-        from orchestrator.submission import submit
+        from orchestrator.launching.submission import submit
 
         submitted = submit(request, observer, began_s=began_s, insecure=insecure)
         return submitted.follow(observer)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.events import Event
+    from orchestrator.records.events import Event
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestrator.driver.place import Place, await_room
 from orchestrator.errors import LaunchJobError, RunFailedError, StoppedError
-from orchestrator.events import EventLog
 from orchestrator.interrupts import Interrupts
 from orchestrator.observer import Observer
-from orchestrator.place import Place, await_room
+from orchestrator.records.events import EventLog
+from orchestrator.records.timeline import phase
 from orchestrator.spec import RunSpec
 from orchestrator.storage.atomic import leave_request, read_json
 from orchestrator.storage.attempt import AttemptFolder
 from orchestrator.storage.run_folder import RunFolder
-from orchestrator.timeline import phase
 from orchestrator.training.abandoned import release_abandoned_groups
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.group import TrainingGroup, WorkersFailedError

@@ -1,0 +1,1 @@
+"""What a run writes down while it goes on, for its views, its results and its next attempt."""
