@@ -31,15 +31,20 @@ def write_data_file(place: TablePlace, rows: pa.Table, *, bounded: list[str]) ->
     Raises:
         OSError: It can't be written.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
     from deltalake.transaction import AddAction
 
-    name = f"part-{uuid.uuid4()}.parquet"
+    name, content = f"part-{uuid.uuid4()}.parquet", pa.BufferOutputStream()
     # So few rows repeat little: a dictionary would only cost time.
-    pq.write_table(rows, name, filesystem=place.file_system, use_dictionary=False)
+    pq.write_table(rows, content, use_dictionary=False)
+    data = content.getvalue()
+    # At once: a store of objects is asked for one thing only.
+    with place.file_system.open_output_stream(name) as file:
+        file.write(data)
     return AddAction(
         path=name,
-        size=place.file_system.get_file_info(name).size,
+        size=data.size,
         partition_values={},
         modification_time=int(time.time() * 1000),
         data_change=True,
