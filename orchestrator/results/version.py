@@ -193,8 +193,11 @@ class TableVersion:
 
         told = (self._files[name].to_pylist() for name in ("path", "first", "last"))
         files = zip(*told, strict=True)
-        part = self._part([path for path, *ends in files if _may_hold(ends, run_ids)])
-        known = None if columns is None else [c for c in columns if c in part.schema.names]
+        paths = [path for path, *ends in files if _may_hold(ends, run_ids)]
+        names = self._schema.names
+        known = names if columns is None else [c for c in columns if c in names]
+        if not paths:
+            return self._schema.empty_table().select(known)
         run_id = pc.field("run_id")
         if len(run_ids) <= _FEW:
             # One by one, so that only those groups of rows are read that may have one of them.
@@ -203,7 +206,7 @@ class TableVersion:
             within = (run_id >= min(run_ids)) & (run_id <= max(run_ids))
             where = within & run_id.isin(run_ids)
         with delta_errors(self.place):
-            return part.to_table(filter=where, columns=known, use_threads=False)
+            return self._part(paths).to_table(filter=where, columns=known, use_threads=False)
 
     @cached_property
     def _files(self) -> pa.Table:
