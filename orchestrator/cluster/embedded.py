@@ -20,6 +20,7 @@ from typing import Any, Literal, Self
 
 from orchestrator.cluster import forkclient, tasks
 from orchestrator.cluster.leftovers import MARK
+from orchestrator.cluster.server_environment import server_environment
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
 from orchestrator.driver.place import Room
@@ -186,12 +187,7 @@ class EmbeddedRay:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-                    # Its threads would not live on in a forked process.
-                    "OPENBLAS_NUM_THREADS": "1",
-                },
+                env=server_environment(),
             )
 
     def _start_ray(self) -> None:

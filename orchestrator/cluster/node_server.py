@@ -18,6 +18,7 @@ from typing import Any
 
 from orchestrator.cluster import forkclient
 from orchestrator.cluster.census import Node
+from orchestrator.cluster.server_environment import server_environment
 
 
 class NodeServers:
@@ -64,10 +65,5 @@ class _Keeper:
             [sys.executable, "-m", "orchestrator.cluster.forkserver", request],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-                # Its threads would not live on in a forked process.
-                "OPENBLAS_NUM_THREADS": "1",
-            },
+            env=server_environment(),
         )
