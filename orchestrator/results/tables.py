@@ -19,7 +19,7 @@ from orchestrator.results import rows
 from orchestrator.results.delta import RunTable
 from orchestrator.results.report import Report
 from orchestrator.results.table_place import TablePlace
-from orchestrator.results.version import in_order
+from orchestrator.results.version import in_order, with_run_id
 from orchestrator.storage.storage import Storage
 
 if TYPE_CHECKING:
@@ -118,9 +118,7 @@ class ResultsStore:
         names = [name for name, _ in order]
         found = table.read(where=where, columns=names, since=since).sort_by(order)
         ids = found["run_id"].slice(0, limit).combine_chunks()
-        needed = None if columns is None else [*dict.fromkeys((*columns, "run_id"))]
-        ordered = in_order(table.of_runs(ids.to_pylist(), needed), ids)
-        return ordered if columns is None else ordered.select([*columns])
+        return in_order(table.of_runs(ids.to_pylist(), with_run_id(columns)), ids, columns)
 
     def table(
         self,

@@ -12,6 +12,7 @@ from operator import itemgetter, or_
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UnavailableError
+from orchestrator.results.table_files import TableFiles
 from orchestrator.results.table_place import TablePlace
 
 if TYPE_CHECKING:
@@ -85,15 +86,9 @@ class TableVersion:
         Raises:
             UnavailableError: The table can't be read.
         """
-        import pyarrow.compute as pc
-
-        files = self._files
-        if since is not None:
-            files = files.filter(pc.fill_null(pc.greater_equal(files["latest"], since), True))
         with delta_errors(self.place):
             names = None if columns is None else [*columns]
-            part = self._part(files["path"].to_pylist())
-            return part.to_table(filter=where, columns=names)
+            return self._part(self._files.since(since)).to_table(filter=where, columns=names)
 
     def newest(
         self,
@@ -119,7 +114,7 @@ class TableVersion:
         found = found.append_column("group", pa.nulls(0, pa.int64()))
         order = [(name, "descending") for name in NEWEST]
         groups: list[ds.ParquetFileFragment] = []
-        names = self._schema.names if columns is None else [*dict.fromkeys((*columns, "run_id"))]
+        names = with_run_id(columns) or self._schema.names
 
         def is_settled(latest: datetime | None) -> bool:
             if found.num_rows < number or latest is None:
@@ -138,8 +133,8 @@ class TableVersion:
                 self._rows(groups[n], pc.field("run_id").isin(ids), names)
                 for n in pc.unique(found["group"]).to_pylist()
             ]
-        rows = in_order(pa.concat_tables([self._schema.empty_table().select(names), *parts]), ids)
-        return rows if columns is None else rows.select([*columns])
+        empty = self._schema.empty_table().select(names)
+        return in_order(pa.concat_tables([empty, *parts]), ids, columns)
 
     def _newest_groups(
         self, is_settled: Callable[[datetime | None], bool]
@@ -150,14 +145,11 @@ class TableVersion:
             is_settled: Whether runs that were asked for no later than this are of no interest;
                 files whose runs all are so are not opened.
         """
-        import pyarrow.compute as pc
-
-        files = self._files
-        for n in pc.sort_indices(files, [("latest", "descending", "at_start")]).to_pylist():
-            if is_settled(files["latest"][n].as_py()):
+        for path, latest in self._files.latest_first():
+            if is_settled(latest):
                 return
-            for latest, group in self._groups(files["path"][n].as_py()):
-                if is_settled(latest):
+            for latest_of_group, group in self._groups(path):
+                if is_settled(latest_of_group):
                     break
                 yield group
 
@@ -191,10 +183,7 @@ class TableVersion:
         """
         import pyarrow.compute as pc
 
-        told = (self._files[name].to_pylist() for name in ("path", "first", "last"))
-        files = zip(*told, strict=True)
-        paths = [path for path, *ends in files if _may_hold(ends, run_ids)]
-        names = self._schema.names
+        paths, names = self._files.of_runs(run_ids), self._schema.names
         known = names if columns is None else [c for c in columns if c in names]
         if not paths:
             return self._schema.empty_table().select(known)
@@ -209,25 +198,8 @@ class TableVersion:
             return self._part(paths).to_table(filter=where, columns=known, use_threads=False)
 
     @cached_property
-    def _files(self) -> pa.Table:
-        """The files: their path, their first and last run, and when their latest was asked for.
-
-        What a file does not tell is null.
-        """
-        import pyarrow as pa
-
-        known = {"path": pa.string(), "first": pa.string(), "last": pa.string()}
-        known["latest"] = pa.timestamp("us", tz="UTC")
-        schema = pa.schema(known)
-        if self.delta is None:
-            return schema.empty_table()
-        told = pa.table(self.delta.get_add_actions(flatten=True))
-        names = ("path", "min.run_id", "max.run_id", "max.started_at")
-        columns = [
-            told[name].cast(field.type) if name in told.column_names else pa.nulls(len(told))
-            for name, field in zip(names, schema, strict=True)
-        ]
-        return pa.table(columns, names=schema.names).cast(schema)
+    def _files(self) -> TableFiles:
+        return TableFiles.of(self.delta)
 
     def _part(self, paths: Sequence[str]) -> ds.Dataset:
         """Return the rows of some files; Delta's own reader looks at the bounds of all first."""
@@ -245,15 +217,6 @@ class TableVersion:
         return self.schema if self.delta is None else pa.schema(self.delta.schema())
 
 
-def _may_hold(ends: Sequence[str | None], run_ids: Sequence[str]) -> bool:
-    """Return whether a file may have rows of some runs, by its first and last one.
-
-    A file that doesn't tell may have any.
-    """
-    first, last = ends
-    return first is None or last is None or any(first <= run_id <= last for run_id in run_ids)
-
-
 def _latest_of_group(group: pq.RowGroupMetaData) -> datetime:
     """Return when the last run of a group of rows was asked for; one that doesn't tell: any."""
     columns = map(group.column, range(group.num_columns))
@@ -261,11 +224,23 @@ def _latest_of_group(group: pq.RowGroupMetaData) -> datetime:
     return statistics.max if statistics is not None and statistics.has_min_max else _LAST
 
 
-def in_order(rows: pa.Table, run_ids: pa.Array) -> pa.Table:
-    """Return the rows of runs that have one each, in the order of the runs' identifiers."""
+def with_run_id(columns: Sequence[str] | None) -> list[str] | None:
+    """Return columns and the one that rows are put in order by; None stands for all."""
+    return None if columns is None else [*dict.fromkeys((*columns, "run_id"))]
+
+
+def in_order(rows: pa.Table, run_ids: pa.Array, columns: Sequence[str] | None) -> pa.Table:
+    """Return the rows of runs that have one each, in the order of the runs' identifiers.
+
+    Args:
+        rows: The rows, with the column `run_id`.
+        run_ids: The runs.
+        columns: Only these columns; all if none are named.
+    """
     import pyarrow.compute as pc
 
-    return rows.take(pc.index_in(run_ids, rows["run_id"]))
+    ordered = rows.take(pc.index_in(run_ids, rows["run_id"]))
+    return ordered if columns is None else ordered.select([*columns])
 
 
 @contextlib.contextmanager
