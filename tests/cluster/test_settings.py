@@ -1,4 +1,4 @@
-"""What a fork server's workers are born with."""
+"""What malloc is told in a run's processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from orchestrator.cluster.server_environment import server_environment
+from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 
 #: Says how many pages the kernel clears for buffers that are made and freed again and again.
 BUFFERS = """
@@ -36,9 +36,16 @@ def cleared(environment):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc takes these settings")
 def test_buffers_that_are_freed_are_used_again():
     pages = 4 * (31 << 20) // os.sysconf("SC_PAGE_SIZE")
-    assert cleared(server_environment()) < 2 * pages, "of 50 rounds, the first clears them"
+    assert cleared({**os.environ, **TRAIN_SETTINGS}) < 2 * pages, (
+        "of 50 rounds, the first clears them"
+    )
 
 
 def test_what_the_user_has_set_of_malloc_goes_before(monkeypatch):
+    for name in TRAIN_SETTINGS:
+        monkeypatch.setenv(name, "0")  # so that it is as it was afterwards
+        monkeypatch.delenv(name)
     monkeypatch.setenv("MALLOC_TOP_PAD_", "4096")
-    assert server_environment()["MALLOC_TOP_PAD_"] == "4096"
+    settings = apply(TRAIN_SETTINGS)
+    assert settings["MALLOC_TOP_PAD_"] == os.environ["MALLOC_TOP_PAD_"] == "4096"
+    assert settings["MALLOC_MMAP_THRESHOLD_"] == os.environ["MALLOC_MMAP_THRESHOLD_"]
