@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import platform
 import shutil
@@ -42,7 +43,7 @@ class Condition:
     memory_free_bytes: int | None
     #: Names of its GPUs.
     gpus: tuple[str, ...]
-    #: Version of NCCL's package; None where it isn't installed.
+    #: Version of NCCL; None where it isn't installed.
     nccl: str | None
 
 
@@ -114,7 +115,12 @@ def _gpus() -> tuple[str, ...]:
 
 
 def _nccl() -> str | None:
+    """Return the version of NCCL's package, or else of the library that the linker finds."""
     for found in distributions():
         if (found.metadata["Name"] or "").startswith("nvidia-nccl"):
             return found.version
+    with contextlib.suppress(OSError, AttributeError):
+        number = ctypes.c_int()
+        if ctypes.CDLL("libnccl.so.2").ncclGetVersion(ctypes.byref(number)) == 0:
+            return f"{number.value // 10000}.{number.value // 100 % 100}.{number.value % 100}"
     return None

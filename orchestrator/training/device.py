@@ -54,7 +54,9 @@ def make_strategy(device: Literal["cpu", "gpu"]) -> tf.distribute.Strategy:
     """Return the strategy of a run's workers; Ray has chosen which GPU this one may see.
 
     On GPUs, gradients are summed by NCCL, and memory is taken as it is needed: by itself,
-    TensorFlow takes all of a GPU, also what others use of it.
+    TensorFlow takes all of a GPU, also what others use of it. To a worker that was given none, Ray
+    leaves all of its machine's in sight, so the GPUs are hidden here from those that are to compute
+    on CPUs.
 
     Raises:
         RunFailedError: A GPU was promised, and TensorFlow has none: it would compute on the CPU,
@@ -63,6 +65,7 @@ def make_strategy(device: Literal["cpu", "gpu"]) -> tf.distribute.Strategy:
     import tensorflow as tf
 
     if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
         return tf.distribute.MultiWorkerMirroredStrategy()
     found = tf.config.list_physical_devices("GPU")
     if not found:

@@ -38,8 +38,9 @@ def call_dataset(reader: StepReader, calls: CallPlan, *, one_hot: bool = False) 
     `(rows, classes)` float32. The rows of one step follow those of the other. A worker that holds
     no row of a step lends one of its rows there, since it must take part in the sum of gradients.
 
-    The dataset says that it is infinite, since `fit` takes exactly the planned calls. Of a finite
-    one, the strategy would ask all workers before each call whether it has ended.
+    After the last call, elements without rows follow without end. `fit` takes exactly the planned
+    calls; but of a finite dataset, the strategy would ask all workers before each call whether it
+    has ended, and for a GPU, elements are fetched some calls ahead.
 
     Args:
         reader: Reads the worker's rows.
@@ -74,6 +75,7 @@ def call_dataset(reader: StepReader, calls: CallPlan, *, one_hot: bool = False) 
             column.set_shape(spec.shape)
         return tf.nest.pack_sequence_as(form, columns)
 
+    nothing = tf.nest.map_structure(lambda spec: tf.zeros((0, *spec.shape[1:]), spec.dtype), form)
     options = tf.data.Options()
     # Threads of its own, since TensorFlow's may be as few as one, and that one computes.
     options.threading.private_threadpool_size = _READERS
@@ -81,7 +83,7 @@ def call_dataset(reader: StepReader, calls: CallPlan, *, one_hot: bool = False) 
         tf.data.Dataset.range(calls.total)
         .map(element, num_parallel_calls=_READERS, deterministic=True)
         .prefetch(_READY)
-        .apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        .concatenate(tf.data.Dataset.from_tensors(nothing).repeat())
         .with_options(options)
     )
 

@@ -18,7 +18,7 @@ def train_step_of(model: keras.Model) -> Callable[[tuple[Any, Any]], Any]:
     """Return the function that trains on one batch (x, y) of this worker.
 
     It is the model's own `train_step`, unless that is Keras's default and the model was compiled
-    with `jit_compile` (which Keras turns on by itself on GPUs, where all layers can).
+    with `jit_compile` (which Keras doesn't turn on by itself under a strategy).
     """
     import keras
 

@@ -1,6 +1,10 @@
 """A doctor's findings: what is wrong is said, and what mends it."""
 
 import dataclasses
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -79,3 +83,22 @@ def test_nodes_are_compared_with_here(well):
 def test_storage_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     assert measure(str(tmp_path / "file"), None).storage_error == "File exists"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_nccl_of_the_machine_itself_counts(tmp_path):
+    # As in NVIDIA's containers: no package brings it. There is none here, so one is built.
+    source = "int ncclGetVersion(int *version) { *version = 22803; return 0; }"
+    library = tmp_path / "libnccl.so.2"
+    build = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]
+    subprocess.run(build, input=source, text=True, check=True)
+    code = "import sys; from orchestrator.cluster.condition import measure; "
+    code += "print(measure(sys.argv[1], None).nccl)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "2.28.3\n"

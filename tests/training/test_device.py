@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.training.device import choose_device
+from orchestrator.training.device import choose_device, make_strategy
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,18 @@ def test_gpus_that_stay_unused_are_announced():
 def test_gpus_that_were_asked_for_are_needed():
     with pytest.raises(UsageError, match="4 workers need 4 GPUs; there are 2"):
         choose_device("gpu", gpus=2, workers=4)
+
+
+@pytest.mark.slow
+def test_workers_on_cpus_are_shown_no_gpu(monkeypatch):
+    # Where a GPU was in sight, both workers of a run on CPUs computed on it, and failed. There is
+    # none here, so what TensorFlow is told has to do.
+    import tensorflow as tf
+
+    told = []
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *hidden: told.append(hidden))
+    monkeypatch.setattr(
+        tf.distribute, "MultiWorkerMirroredStrategy", lambda: told.append("strategy")
+    )
+    make_strategy("cpu")
+    assert told == [([], "GPU"), "strategy"]
