@@ -69,6 +69,8 @@ class TerminalProgress(Observer):
         """Say what happens next, where it takes a while."""
         if state is RunState.PREPARING:
             chatter().print("Preparing data, starting Ray …", style="dim")
+        if state is RunState.RUNNING:
+            chatter().print("Starting workers …", style="dim")
         if state.finished:
             self.close()
 
@@ -80,7 +82,6 @@ class TerminalProgress(Observer):
             f"Dashboard [link=http://{address}]http://{address}[/]"
             f" [dim](its token: {token_path()})[/]"
         )
-        chatter().print("Starting workers …", style="dim")
 
     def update(self, update: Update) -> None:
         """Show a step or an epoch."""

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from orchestrator.cluster import forkclient, tasks
+from orchestrator.cluster.dashboard import dashboard_address, not_waited_for
 from orchestrator.cluster.leftovers import MARK
 from orchestrator.cluster.server_environment import server_environment
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
@@ -43,7 +44,7 @@ EMBEDDED_SETTINGS = {
 }
 
 #: Files of Ray's session that are kept in the run's folder.
-_KEPT_LOGS = ("worker-*", "raylet.*", "gcs_server.err", "train/*.log")
+_KEPT_LOGS = ("worker-*", "raylet.*", "gcs_server.err", "dashboard.log", "train/*.log")
 
 #: What the driver imports once Ray is up.
 _NEXT_IMPORT = "ray.train.v2.api.data_parallel_trainer"
@@ -116,7 +117,9 @@ class EmbeddedRay:
 
     @property
     def dashboard(self) -> str | None:
-        """Address of the dashboard, without a scheme; None before Ray is up."""
+        """Address of the dashboard, without a scheme; None before it answers."""
+        if self._address is None and self._session is not None:
+            self._address = dashboard_address()
         return self._address
 
     @property
@@ -198,22 +201,22 @@ class EmbeddedRay:
         train = threading.Thread(target=importlib.import_module, args=(_NEXT_IMPORT,))
         train.start()
         try:
-            context: Any = ray.init(
-                address="local",
-                num_cpus=self.machine.logical_cpus(self._workers),
-                include_dashboard=True,
-                dashboard_host="127.0.0.1",
-                object_store_memory=_OBJECT_STORE_BYTES,
-                log_to_driver=False,
-                configure_logging=False,
-                runtime_env=forking_env(self._socket),
-                job_config=JobConfig(metadata=self._metadata),
-            )
+            with not_waited_for():
+                context: Any = ray.init(
+                    address="local",
+                    num_cpus=self.machine.logical_cpus(self._workers),
+                    include_dashboard=True,
+                    dashboard_host="127.0.0.1",
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    log_to_driver=False,
+                    configure_logging=False,
+                    runtime_env=forking_env(self._socket),
+                    job_config=JobConfig(metadata=self._metadata),
+                )
         except Exception as err:
             raise UnavailableError(f"Ray did not start: {err}", hint=_start_hint(err)) from err
         finally:
             train.join()
-        self._address = context.dashboard_url
         self._session = Path(context.address_info["session_dir"])
 
     def _stop(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from orchestrator.cluster.dashboard import await_dashboard
 from orchestrator.cluster.embedded import EmbeddedRay, Machine
 from orchestrator.cluster.jobserver import following, prepare_job
 from orchestrator.cluster.warm import (
@@ -47,13 +48,13 @@ class KeptRay(EmbeddedRay):
         return self._socket
 
     def describe(self, idle_s: float) -> WarmCluster:
-        """Return its record; Ray must be up."""
+        """Return its record, once its dashboard answers; Ray must be up."""
         import ray
 
         return WarmCluster(
             pid=os.getpid(),
             address=ray.get_runtime_context().gcs_address,
-            dashboard=self.dashboard or "",
+            dashboard=await_dashboard(),
             socket=str(self.socket),
             cpus=self.machine.logical_cpus(self._workers),
             idle_s=idle_s,

@@ -113,6 +113,7 @@ class Driver:
         """Write the request down, or that it is taken up again."""
         provenance = Provenance.collect(self.job.path)
         self._fields = {"device": self.spec.device, "versions": provenance.versions}
+        self._told_dashboard = False
         self._told = {e.details["epoch"] for e in self._log.read() if e.event == "epoch"}
         states = self._log.states()
         before = states[:-1] if self.queued else states
@@ -170,10 +171,9 @@ class Driver:
         return prepared
 
     def _train(self, prepared: PreparedDataset) -> list[WorkerResult]:
-        if self.place.dashboard:
-            self.observer.dashboard(self.place.dashboard)
         device = self._choose_device()
         self._enter(RunState.RUNNING)
+        self._tell_dashboard()
         self._log_noted()
         supervisor = Supervisor(
             spec=self.spec,
@@ -192,9 +192,17 @@ class Driver:
             results = supervisor.run()
         finally:
             self._fields["workers"] = supervisor.workers or self.spec.workers
+        if not self._told_dashboard:
+            self.observer.note("The Ray dashboard did not answer during this run.")
         for entry in results[0].history:
             self._log_epoch(entry, datetime.now(UTC))
         return results
+
+    def _tell_dashboard(self) -> None:
+        """Say where the dashboard is, once it answers."""
+        if not self._told_dashboard and (address := self.place.dashboard):
+            self.observer.dashboard(address)
+            self._told_dashboard = True
 
     def _choose_device(self) -> Literal["cpu", "gpu"]:
         choice = choose_device(
@@ -265,6 +273,7 @@ class Driver:
 
     def _hear(self, update: Update) -> None:
         """Write news down and pass it on; an epoch that was told before is no news."""
+        self._tell_dashboard()
         at = datetime.fromtimestamp(update.time_s, UTC)
         if update.phase is not None:
             self._log_phases([update.phase])

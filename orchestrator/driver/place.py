@@ -64,7 +64,7 @@ class Place(Protocol):
 
     @property
     def dashboard(self) -> str | None:
-        """Address of the Ray dashboard."""
+        """Address of the Ray dashboard; None before it answers, or if there is none."""
 
 
 def await_room(

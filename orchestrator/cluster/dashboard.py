@@ -1,0 +1,111 @@
+"""The dashboard of an embedded Ray, which nobody waits for.
+
+`ray.init` starts the dashboard first and goes on when it answers: after 3 s on two busy cores, 9 s
+were seen on sixteen. Nothing else that Ray starts needs it. So it is started as Ray does it, but
+left to come up beside the run, and asked for its address later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.errors import UnavailableError
+
+#: What stands in the control store for the address until the dashboard knows it.
+_TO_COME = b"127.0.0.1:0"
+
+#: It gives way to the run, but a run that keeps all cores busy must not keep it from coming up.
+_NICENESS = 5
+
+#: How long it may take to come up, where it is waited for.
+_PATIENCE_S = 60.0
+
+#: How often it is looked for then.
+_LOOK_S = 0.1
+
+#: Where Ray's tools look for the address.
+_SHOWN = b"webui:url"
+
+
+@contextlib.contextmanager
+def not_waited_for() -> Iterator[None]:
+    """Have `ray.init` start the dashboard, within this context, and go on at once."""
+    from ray._private import services
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    start = services.start_api_server
+    signature = inspect.signature(start)
+
+    @functools.wraps(start)
+    def start_beside(*args: Any, **kwargs: Any) -> Any:
+        asked = signature.bind(*args, **kwargs).arguments
+        # What Ray waits for is an address in the control store; the dashboard will replace it.
+        store = GcsClient(address=asked["gcs_address"], cluster_id=asked["cluster_id_hex"])
+        _put(store, _address_key(), _TO_COME)
+        url, info = start(*args, **kwargs)
+        os.setpriority(os.PRIO_PROCESS, info.process.pid, _NICENESS)
+        return url, info
+
+    services.start_api_server = start_beside
+    try:
+        yield
+    finally:
+        services.start_api_server = start
+
+
+def dashboard_address() -> str | None:
+    """Return the address of the dashboard, without a scheme; None as long as it has none.
+
+    Ray must be up.
+    """
+    store = _node().get_gcs_client()
+    found = store.internal_kv_get(_address_key(), _namespace())
+    if found in (None, _TO_COME):
+        return None
+    _put(store, _SHOWN, found)
+    return str(found.decode())
+
+
+def await_dashboard() -> str:
+    """Wait until the dashboard answers; return its address, without a scheme.
+
+    Raises:
+        UnavailableError: It doesn't in time, or has ended.
+    """
+    (info,) = _node().all_processes["dashboard"]
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline and info.process.poll() is None:
+        if address := dashboard_address():
+            return address
+        time.sleep(_LOOK_S)
+    raise UnavailableError(
+        "The Ray dashboard did not come up.", hint="Its log is dashboard.log, beside Ray's others."
+    )
+
+
+def _node() -> Any:
+    from ray._private import worker
+
+    return worker._global_node
+
+
+def _put(store: Any, key: bytes, value: bytes) -> None:
+    store.internal_kv_put(key, value, True, _namespace())
+
+
+def _address_key() -> bytes:
+    from ray._private import ray_constants
+
+    return ray_constants.DASHBOARD_ADDRESS.encode()
+
+
+def _namespace() -> bytes:
+    from ray._private import ray_constants
+
+    return ray_constants.KV_NAMESPACE_DASHBOARD
