@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import RunFailedError
 from orchestrator.records.timeline import phase
 from orchestrator.training.gradients import train_step_of
+from orchestrator.training.malloc import keep_freed_memory
 from orchestrator.training.reduction import GradientReduction
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Stepper:
         if self.idle:
             return self._logs
         if self._graph is None:
+            keep_freed_memory()
             self._graph = self._build_graph(iterator)
         held = self._calls.rows_of(self.step, last)
         wish = tf.constant(float(self._wishes_pause()))
