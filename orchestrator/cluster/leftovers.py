@@ -2,7 +2,7 @@
 
 Ray's processes watch each other, and end when the one that started them is gone. But its agents,
 if their raylet was killed, first report that to a control store that was killed as well, for a
-minute.
+minute. Their environment can't be relied on either: they write their title over it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from pathlib import Path
 #: Environment variable that tells which embedded Ray a process belongs to.
 MARK = "LAUNCH_JOB_EMBEDDED_RAY"
 
+#: Titles of a raylet's agents.
+_AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
+
 #: A process may have started another one while it was looked for.
 _ROUNDS = 10
 
@@ -23,11 +26,13 @@ _ROUNDS = 10
 def end_leftovers(mark: str) -> None:
     """Kill all processes of this machine that carry a mark, but for this one (Linux).
 
+    So are agents that have lost their raylet, whosever it was: they serve nobody any more.
+
     Args:
         mark: Value of the environment variable `MARK` when they were started.
     """
     for _ in range(_ROUNDS):
-        found = list(_marked(mark))
+        found = [*_marked(mark), *_agents_without_raylet()]
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -44,3 +49,13 @@ def _marked(mark: str) -> Iterator[int]:
                 pid = int(process.name)
                 if pid != os.getpid():
                     yield pid
+
+
+def _agents_without_raylet() -> Iterator[int]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cmdline").read_bytes().startswith(_AGENTS):
+                # The name before the parent's number may have spaces in it.
+                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                if b"raylet" not in Path("/proc", parent, "cmdline").read_bytes():
+                    yield int(process.name)

@@ -21,7 +21,7 @@ TRAIN_SETTINGS: Mapping[str, str] = {
     # libraries pass over it. Buffers of up to 32 MiB, the most that it takes, come from its heap,
     # and what is freed stays there. By itself it gives large ones back, and the kernel clears each
     # page of the next: two workers of `cnn-mnist` spent a third of their time so (728 rows/s, and
-    # 1,237 without).
+    # 1,237 without). TensorFlow takes the first one back (`training/malloc.py`).
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
     "MALLOC_TOP_PAD_": str(64 << 20),

@@ -1,4 +1,6 @@
+import dataclasses
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,17 @@ def launch_job(tmp_path_factory):
     folder = tmp_path_factory.mktemp("command")
     (folder / "home").mkdir()
     return Command(folder)
+
+
+@pytest.fixture(scope="module")
+def warm(launch_job):
+    """The command, whose runs find a warm cluster: none of them starts Ray again."""
+    # Sockets have short paths.
+    with tempfile.TemporaryDirectory(prefix="warm-") as temporary:
+        kept = dataclasses.replace(launch_job, temporary=temporary)
+        kept("cluster", "start", "--idle", "1h")
+        yield kept
+        kept("cluster", "stop", "--now")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +16,8 @@ class Command:
     """The real command, in a working folder, a home and a storage of its own."""
 
     folder: Path
+    #: Folder of its temporary files, if not that of all programs.
+    temporary: str | None = field(default=None, kw_only=True)
 
     @property
     def storage(self):
@@ -33,6 +35,7 @@ class Command:
             "PYTHONPATH": str(ROOT),
             # Nothing here may come from the network.
             "HTTPS_PROXY": "http://127.0.0.1:9",
+            **({"TMPDIR": self.temporary} if self.temporary else {}),
         }
 
     def __call__(self, *args, code=0):

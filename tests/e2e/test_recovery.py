@@ -41,12 +41,15 @@ class Going:
             text=True,
             start_new_session=True,
         )
-        self._await_epochs(3)
+        self.await_epochs(3)
 
-    def _await_epochs(self, count):
+    def await_epochs(self, count):
+        for _ in range(count):
+            self.await_line("Epoch ")
+
+    def await_line(self, words):
         for line in self.process.stderr:
-            count -= line.startswith("Epoch ")
-            if not count:
+            if words in line:
                 return
         raise AssertionError(f"the run ended early, with {self.process.wait()}")
 
@@ -84,23 +87,17 @@ def state_of(project, name):
     return run["state"], run["run_id"]
 
 
-def test_killed_worker_is_replaced(project, undisturbed):
-    going = Going(project, "worker-killed")
+def test_workers_that_are_told_to_end_or_killed_are_replaced(project, undisturbed):
+    going = Going(project, "worker-lost", "--retries", "1")
+    os.kill(workers_of(project)[0], signal.SIGTERM)  # It costs no retry, and no step.
+    going.await_line("Training goes on")
+    going.await_epochs(3)
     os.kill(workers_of(project)[1], signal.SIGKILL)
     report, said = going.end(0)
     check_same(project, report, undisturbed)
-    (restart,) = report["restarts"]
-    assert (restart["cause"], restart["counts"]) == ("killed", True)
+    told = [(restart["cause"], restart["counts"]) for restart in report["restarts"]]
+    assert told == [("preempted", False), ("killed", True)]
     assert "Training goes on from step" in said or "Training goes on from the end" in said
-
-
-def test_worker_that_is_told_to_end_costs_no_retry_and_no_step(project, undisturbed):
-    going = Going(project, "worker-preempted", "--retries", "0")
-    os.kill(workers_of(project)[0], signal.SIGTERM)
-    report, _ = going.end(0)
-    check_same(project, report, undisturbed)
-    (restart,) = report["restarts"]
-    assert (restart["cause"], restart["counts"]) == ("preempted", False)
 
 
 def test_interrupted_and_killed_drivers_leave_runs_that_can_be_taken_up(project, undisturbed):
@@ -150,3 +147,30 @@ def test_without_retries_and_checkpoints_a_run_starts_anew_if_told(project, undi
         (checkpoint / "manifest.json").unlink()
     assert "--restart" in project("resume", run_id, code=1).stderr
     check_same(project, project.report("resume", run_id, "--restart"), undisturbed)
+
+
+def test_second_interrupt_ends_a_run_at_once(project):
+    asked = ["lstm-mnist", "--dataset", "digits", "--epochs", "500", "--name", "endless"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", *asked],
+        cwd=project.folder,
+        env=project.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        for line in process.stderr:
+            if line.startswith("Epoch 1/500"):
+                break
+        process.send_signal(signal.SIGINT)
+        for line in process.stderr:
+            if line.startswith("Stopping"):
+                break
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=120)
+    assert process.returncode == 130, rest
+    assert "launch-job resume" in rest
+    (run,) = [r for r in json.loads(project("ls", "-o", "json").stdout) if r["name"] == "endless"]
+    assert run["state"] == "STOPPED"
+    assert run["epochs_done"] >= 1
+    assert left_running(project) == []

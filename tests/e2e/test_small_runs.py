@@ -1,12 +1,8 @@
 """Runs that fall back, fail, or are asked for from Python: real Ray and TensorFlow, small data."""
 
 import json
-import signal
-import subprocess
-import sys
 
 import pytest
-from processes import left_running
 
 BAD_JOBS = """
 from typing import Annotated
@@ -52,14 +48,14 @@ def bad_step():
 
 
 @pytest.fixture(scope="module")
-def project(launch_job):
+def project(warm):
     """A project with jobs that can't succeed."""
-    (launch_job.folder / "cluster.yaml").write_text("cluster_name: test\n")
-    (launch_job.folder / "jobs").mkdir()
-    (launch_job.folder / "jobs" / "explodes.py").write_text(BAD_JOBS)
-    (launch_job.folder / "jobs" / "nothing.py").write_text(NO_MODEL)
-    (launch_job.folder / "jobs" / "bad_step.py").write_text(BAD_STEP)
-    return launch_job
+    (warm.folder / "cluster.yaml").write_text("cluster_name: test\n")
+    (warm.folder / "jobs").mkdir()
+    (warm.folder / "jobs" / "explodes.py").write_text(BAD_JOBS)
+    (warm.folder / "jobs" / "nothing.py").write_text(NO_MODEL)
+    (warm.folder / "jobs" / "bad_step.py").write_text(BAD_STEP)
+    return warm
 
 
 def test_offline_run_falls_back_and_says_so(project):
@@ -107,30 +103,3 @@ def test_mistake_in_a_train_step_names_file_and_line(project):
     assert "failed: ValueError: can't train on 2 parts" in done.stderr
     report = json.loads(project("report", "latest", "-o", "json").stdout)
     assert "can't train on 2 parts" in report["error"]["message"]
-
-
-def test_second_interrupt_ends_a_run_at_once(project):
-    asked = ["lstm-mnist", "--dataset", "digits", "--epochs", "500", "--name", "endless"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", *asked],
-        cwd=project.folder,
-        env=project.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        for line in process.stderr:
-            if line.startswith("Epoch 1/500"):
-                break
-        process.send_signal(signal.SIGINT)
-        for line in process.stderr:
-            if line.startswith("Stopping"):
-                break
-        process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=120)
-    assert process.returncode == 130, rest
-    assert "launch-job resume" in rest
-    (run,) = [r for r in json.loads(project("ls", "-o", "json").stdout) if r["name"] == "endless"]
-    assert run["state"] == "STOPPED"
-    assert run["epochs_done"] >= 1
-    assert left_running(project) == []
