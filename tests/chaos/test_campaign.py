@@ -10,9 +10,9 @@ CAMPAIGN = Path(__file__).parent / "campaign.py"
 
 
 @pytest.mark.slow
-def test_runs_survive_fourteen_faults():
+def test_runs_survive_twenty_faults():
     done = subprocess.run(
-        [sys.executable, CAMPAIGN, "--faults", "14", "--seed", "20261123"],
+        [sys.executable, CAMPAIGN, "--faults", "20", "--seed", "20261123"],
         capture_output=True,
         text=True,
         timeout=1500,
