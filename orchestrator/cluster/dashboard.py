@@ -29,6 +29,9 @@ _PATIENCE_S = 60.0
 #: How often it is looked for then.
 _LOOK_S = 0.1
 
+#: How long the control store may take to tell.
+_ANSWER_S = 1.0
+
 #: Where Ray's tools look for the address.
 _SHOWN = b"webui:url"
 
@@ -60,15 +63,20 @@ def not_waited_for() -> Iterator[None]:
 
 
 def dashboard_address() -> str | None:
-    """Return the address of the dashboard, without a scheme; None as long as it has none.
+    """Return the address of the dashboard, without a scheme; None as long as none is to be had.
 
-    Ray must be up.
+    Ray must be up. A control store that doesn't answer is for those to tell who need it.
     """
+    from ray.exceptions import RpcError
+
     store = _node().get_gcs_client()
-    found = store.internal_kv_get(_address_key(), _namespace())
-    if found in (None, _TO_COME):
+    try:
+        found = store.internal_kv_get(_address_key(), _namespace(), timeout=_ANSWER_S)
+        if found in (None, _TO_COME):
+            return None
+        _put(store, _SHOWN, found)
+    except RpcError:
         return None
-    _put(store, _SHOWN, found)
     return str(found.decode())
 
 

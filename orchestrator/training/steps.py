@@ -150,9 +150,14 @@ class Stepper:
         def metrics() -> dict[str, Any]:
             return model.get_metrics_result()
 
+        def check(rows: tuple[Any, tf.Tensor], planned: tf.Tensor) -> None:
+            # The feed goes by the same plan; after its end, it has no rows.
+            tf.debugging.assert_equal(tf.shape(rows[1])[0], planned, "Not the planned rows.")
+
         @tf.function
         def steps(iterator: Any, bounds: tf.Tensor, shares: tf.Tensor, wish: tf.Tensor) -> Any:
             rows = next(iterator)
+            strategy.run(check, args=(rows, bounds[-1]))
             broken, pause = tf.constant(-1), tf.constant(False)
             for index in tf.range(tf.size(shares)):
                 step = slice(bounds[index], bounds[index + 1])

@@ -123,6 +123,24 @@ def test_has_no_end_and_no_rows_after_the_last_call(tmp_path, one_hot):
     assert sizes == [(50, 50)] * calls.total + [(0, 0)] * 3
 
 
+def test_steps_without_their_planned_rows_are_refused(tmp_path):
+    import keras
+    import tensorflow as tf
+
+    from orchestrator.training.calls import CallPlan
+    from orchestrator.training.feed import call_dataset
+    from orchestrator.training.steps import Stepper
+
+    mine = reader(prepared(str(tmp_path)), worker=0, workers=1, batch_size=50)
+    calls = CallPlan(plan=mine.plan, worker=0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)
+    stepper = Stepper(model, calls, tf.distribute.get_strategy())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Not the planned rows"):
+        stepper(iter(call_dataset(mine, calls).skip(calls.total)))
+
+
 def test_a_damaged_shard_is_told_when_it_is_read(tmp_path):
     from orchestrator.errors import UnavailableError
 
