@@ -13,6 +13,7 @@ import inspect
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UnavailableError
@@ -37,8 +38,12 @@ _SHOWN = b"webui:url"
 
 
 @contextlib.contextmanager
-def not_waited_for() -> Iterator[None]:
-    """Have `ray.init` start the dashboard, within this context, and go on at once."""
+def not_waited_for(temporary: Path) -> Iterator[None]:
+    """Have `ray.init` start the dashboard, within this context, and go on at once.
+
+    Args:
+        temporary: Folder for its temporary files, which it doesn't get to remove when Ray ends.
+    """
     from ray._private import services
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
@@ -51,7 +56,8 @@ def not_waited_for() -> Iterator[None]:
         # What Ray waits for is an address in the control store; the dashboard will replace it.
         store = GcsClient(address=asked["gcs_address"], cluster_id=asked["cluster_id_hex"])
         _put(store, _address_key(), _TO_COME)
-        url, info = start(*args, **kwargs)
+        with _temporary_files_in(temporary):
+            url, info = start(*args, **kwargs)
         os.setpriority(os.PRIO_PROCESS, info.process.pid, _NICENESS)
         return url, info
 
@@ -60,6 +66,19 @@ def not_waited_for() -> Iterator[None]:
         yield
     finally:
         services.start_api_server = start
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Have processes that are started in this context keep their temporary files in a folder."""
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("TMPDIR")
+        if before is not None:
+            os.environ["TMPDIR"] = before
 
 
 def dashboard_address() -> str | None:

@@ -6,19 +6,18 @@ import contextlib
 import importlib
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from orchestrator.cluster import forkclient, tasks
+from orchestrator.cluster import forkshim, tasks
 from orchestrator.cluster.dashboard import dashboard_address, not_waited_for
 from orchestrator.cluster.leftovers import MARK
 from orchestrator.cluster.server_environment import server_environment
@@ -80,14 +79,18 @@ class Machine:
         return max(self.cores, workers)
 
 
-def forking_env(address: Path) -> dict[str, Any]:
-    """Return the runtime environment that makes Ray have its workers forked.
+@contextlib.contextmanager
+def having_workers_forked() -> Iterator[None]:
+    """Have a Ray that is started within this context start its processes by `forkshim.py`."""
+    from ray._private import ray_constants
 
-    Args:
-        address: Socket of the fork server, or folder of those of several Ray jobs.
-    """
-    client = [sys.executable, "-I", "-S", forkclient.__file__, str(address)]
-    return {"py_executable": shlex.join(client)}
+    rays_own = ray_constants.SETUP_WORKER_FILENAME
+    # Ray joins it to a folder of its own, which an absolute path takes the place of.
+    ray_constants.SETUP_WORKER_FILENAME = forkshim.__file__
+    try:
+        yield
+    finally:
+        ray_constants.SETUP_WORKER_FILENAME = rays_own
 
 
 class EmbeddedRay:
@@ -114,6 +117,11 @@ class EmbeddedRay:
         self._server: subprocess.Popen[bytes] | None = None
         self._session: Path | None = None
         self._address: str | None = None
+
+    @property
+    def _servers(self) -> Path:
+        """Where Ray's processes find who forks them."""
+        return self._socket
 
     @property
     def dashboard(self) -> str | None:
@@ -168,6 +176,7 @@ class EmbeddedRay:
         ensure_token()
         apply(EMBEDDED_SETTINGS)
         os.environ[MARK] = str(self._socket)
+        os.environ[forkshim.ADDRESS] = str(self._servers)
         self._start_fork_server()
         return self
 
@@ -201,7 +210,7 @@ class EmbeddedRay:
         train = threading.Thread(target=importlib.import_module, args=(_NEXT_IMPORT,))
         train.start()
         try:
-            with not_waited_for():
+            with not_waited_for(self._folder), having_workers_forked():
                 context: Any = ray.init(
                     address="local",
                     num_cpus=self.machine.logical_cpus(self._workers),
@@ -210,7 +219,6 @@ class EmbeddedRay:
                     object_store_memory=_OBJECT_STORE_BYTES,
                     log_to_driver=False,
                     configure_logging=False,
-                    runtime_env=forking_env(self._socket),
                     job_config=JobConfig(metadata=self._metadata),
                 )
         except Exception as err:
@@ -232,7 +240,8 @@ class EmbeddedRay:
             except subprocess.TimeoutExpired:
                 self._server.kill()
                 self._server.wait()
-        os.environ.pop(MARK, None)
+        for name in (MARK, forkshim.ADDRESS):
+            os.environ.pop(name, None)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _keep_logs(self) -> None:

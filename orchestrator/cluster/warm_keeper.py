@@ -47,6 +47,10 @@ class KeptRay(EmbeddedRay):
         """Socket of the fork servers."""
         return self._socket
 
+    @property
+    def _servers(self) -> Path:
+        return self._socket.parent
+
     def describe(self, idle_s: float) -> WarmCluster:
         """Return its record, once its dashboard answers; Ray must be up."""
         import ray

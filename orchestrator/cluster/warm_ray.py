@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from orchestrator.cluster import tasks
 from orchestrator.cluster.census import await_release, holdings, living_nodes, room_of
-from orchestrator.cluster.embedded import EMBEDDED_SETTINGS, Machine, forking_env
+from orchestrator.cluster.embedded import EMBEDDED_SETTINGS, Machine
 from orchestrator.cluster.jobserver import claim_job
 from orchestrator.cluster.metadata import RUN_KEY
 from orchestrator.cluster.settings import apply
@@ -107,7 +107,6 @@ class WarmRay:
                 address=self._cluster.address,
                 log_to_driver=False,
                 configure_logging=False,
-                runtime_env=forking_env(sockets.parent),
                 job_config=JobConfig(metadata=self._metadata),
             )
             self._session = Path(context.address_info["session_dir"])

@@ -121,7 +121,7 @@ def _predictor(
             form = tf.nest.map_structure(
                 lambda t: tf.TensorSpec((None, *t.shape[1:]), t.dtype), batch
             )
-            graph.append(tf.function(predict, input_signature=form))
+            graph.append(tf.function(predict, input_signature=form, autograph=False))
         probabilities, losses = graph[0](*batch)
         return probabilities.numpy(), losses.numpy()
 

@@ -68,6 +68,7 @@ def call_dataset(reader: StepReader, calls: CallPlan, *, one_hot: bool = False) 
             labels = np.eye(len(manifest.classes), dtype=np.float32)[labels]
         return list(tf.nest.flatten((features_of(manifest, rows), labels)))
 
+    @tf.autograph.experimental.do_not_convert
     def element(number: tf.Tensor) -> Any:
         types = [spec.dtype for spec in specs]
         columns = tf.numpy_function(read, [number], types, stateful=False)

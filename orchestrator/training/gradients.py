@@ -31,7 +31,7 @@ def _compiled_step(model: keras.Model) -> Callable[[tuple[Any, Any]], Any]:
 
     loss_metric = next(metric for metric in model.metrics if metric.name == "loss")
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def forward_and_backward(x: Any, y: tf.Tensor) -> tuple[Any, Any, Any]:
         with tf.GradientTape() as tape:
             predicted = model(x, training=True)

@@ -78,7 +78,7 @@ class TrainingState:
                     total = tf.reduce_sum(parts, axis=0)
                     variable.assign(tf.where(rank == 0, total, tf.zeros_like(total)))
 
-        tf.function(lambda: self._strategy.run(assign))()
+        tf.function(lambda: self._strategy.run(assign), autograph=False)()
 
     def _same_everywhere(self) -> dict[str, keras.Variable]:
         """Return the variables of the model (random state included) and of the optimizer."""
@@ -106,7 +106,7 @@ class TrainingState:
             return [context.all_reduce(tf.distribute.ReduceOp.SUM, row) for row in rows]
 
         if not hasattr(self, "_gather"):
-            self._gather = tf.function(lambda: self._strategy.run(own_rows))
+            self._gather = tf.function(lambda: self._strategy.run(own_rows), autograph=False)
         return {
             f"{_METRICS}{index:04d}": value.numpy() for index, value in enumerate(self._gather())
         }

@@ -1,10 +1,12 @@
 """The main job on the real MNIST: real command, real Ray, real TensorFlow processes."""
 
+import dataclasses
 import json
 import re
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,14 @@ FIELDS = {
     *("batch_size", "seed", "accuracy", "loss", "test_rows", "confusion_matrix", "per_class"),
     *("train_rows_per_s", "started_at", "finished_at", "wall_s", "state"),
 }
+
+
+@pytest.fixture(scope="module")
+def launch_job(launch_job):
+    """The command, with a folder of its own for temporary files."""
+    # Sockets have short paths.
+    with tempfile.TemporaryDirectory(prefix="mnist-") as temporary:
+        yield dataclasses.replace(launch_job, temporary=temporary)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +132,10 @@ def test_token_is_for_the_user_alone(launch_job, report):
 
 def test_nothing_is_left_running(launch_job, report):
     assert left_running(launch_job) == []
+
+
+def test_no_temporary_file_is_left_but_rays_own(launch_job, report):
+    assert {path.name for path in Path(launch_job.temporary).iterdir()} <= {"ray"}
 
 
 def test_second_run_takes_the_prepared_dataset(launch_job, report, real_mnist):
