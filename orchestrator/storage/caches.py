@@ -24,6 +24,11 @@ def shard_cache(dataset: str, fingerprint: str) -> Path:
     return cache_dir() / "shards" / dataset / fingerprint[:16]
 
 
+def compiled_cache() -> Path:
+    """Return the folder of what XLA has compiled for this machine."""
+    return cache_dir() / "compiled"
+
+
 def working_folder(objects: Objects) -> Path:
     """Return the folder in which this machine works on a storage of objects.
 

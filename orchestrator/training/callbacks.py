@@ -17,6 +17,7 @@ from orchestrator.training.callback_state import (
 )
 from orchestrator.training.checkpoint import Checkpoint
 from orchestrator.training.checkpoint_writer import CheckpointWriter
+from orchestrator.training.compiled import CompiledPrograms
 from orchestrator.training.monitor import Update, UpdateKind
 from orchestrator.training.pause import PausedError
 from orchestrator.training.state import TrainingState
@@ -53,6 +54,29 @@ class News:
         """Send the phases that this process has noted."""
         for phase in timeline.take_noted():
             self.send("phase", phase=phase)
+
+
+class Publishing(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps what XLA has compiled, once it has run.
+
+    Args:
+        programs: What there is.
+    """
+
+    def __init__(self, programs: CompiledPrograms) -> None:
+        super().__init__()
+        self._programs = programs
+        self._called = False
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """After the first call, there is the program of a full step."""
+        if not self._called:
+            self._called = True
+            self._programs.publish()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """The last step of an epoch may have fewer rows, and a program of its own."""
+        self._programs.publish()
 
 
 class Position(keras.callbacks.Callback):  # type: ignore[misc]

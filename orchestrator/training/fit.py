@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from orchestrator.training.state import TrainingState
 from orchestrator.training.steps import Stepper
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
 
@@ -57,6 +58,7 @@ def train(
     checkpoint_every: int | None = None,
     keep: int = 2,
     labels: Mapping[str, str] | None = None,
+    beside: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
     """Train a model from a checkpoint to the end of the plan, or until a callback ends it.
 
@@ -70,6 +72,7 @@ def train(
         checkpoint_every: Steps of an epoch between checkpoints; None: one at the end of each.
         keep: How many of the newest checkpoints to keep, beside the best.
         labels: Run, job and rank, which Ray's metrics bear; None: nothing is exported.
+        beside: More callbacks, of which a checkpoint holds nothing.
 
     Raises:
         PausedError: A worker wished to pause; a checkpoint holds all that was done.
@@ -110,6 +113,7 @@ def train(
             callbacks=[
                 position,
                 *gauges_of(stepper, labels),
+                *beside,
                 *callbacks,
                 *(_records(attempt, stepper) if chief else []),
                 checkpoints,

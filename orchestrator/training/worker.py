@@ -18,9 +18,10 @@ from orchestrator.records.predictions import Predictions
 from orchestrator.records.tally import Tally
 from orchestrator.records.timeline import note, phase
 from orchestrator.storage.atomic import write_json
-from orchestrator.storage.caches import shard_cache
-from orchestrator.training.callbacks import News
+from orchestrator.storage.caches import compiled_cache, shard_cache
+from orchestrator.training.callbacks import News, Publishing
 from orchestrator.training.checkpoint import CheckpointStore
+from orchestrator.training.compiled import CompiledPrograms, folder_for
 from orchestrator.training.device import make_strategy
 from orchestrator.training.evaluation import evaluate
 from orchestrator.training.failure import Failure, RankFailedError
@@ -75,6 +76,8 @@ class _Worker:
         self.manifest = Manifest.read(task.dataset)
         self.shards = self._shards()
         self.news = News(task.monitor if rank == 0 else None)
+        #: What XLA has compiled for this processor; None on a GPU.
+        self.programs: CompiledPrograms | None = None
 
     def run(self) -> None:
         """Train, evaluate, and leave the result."""
@@ -82,6 +85,8 @@ class _Worker:
 
         with phase("model"):
             _set_up_tensorflow(self.task.threads)
+            if self.task.device == "cpu":
+                self.programs = _compiled_programs()
             if self._deterministic and self.task.device == "gpu":
                 _make_deterministic()
             with sigterm_kept():
@@ -121,6 +126,7 @@ class _Worker:
                 news=self.news,
                 start=store.load(self.task.checkpoint) if self.task.checkpoint else BEGINNING,
                 checkpoint_every=self.task.spec.checkpoint_every,
+                beside=[] if self.programs is None else [Publishing(self.programs)],
                 keep=self.task.spec.keep,
                 labels={
                     "run": self.task.spec.run_id,
@@ -192,6 +198,24 @@ def _set_up_tensorflow(threads: int) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _compiled_programs() -> CompiledPrograms:
+    """Have XLA keep what it compiles, and take what earlier runs on this machine have compiled."""
+    import tensorflow as tf
+    from ray._private import worker
+
+    node: Any = worker._global_node
+    compiler = f"{tf.version.VERSION} {tf.version.GIT_VERSION}"
+    kept = folder_for(compiled_cache(), compiler=compiler, flags=os.environ["XLA_FLAGS"])
+    programs = CompiledPrograms(kept, Path(node.get_session_dir_path(), "compiled", kept.name))
+    if programs.use():
+        print(
+            "launch-job: XLA takes steps that earlier runs on this machine have compiled, from "
+            f"{kept}. It may call them no text, or doubt the machine: both mean nothing.",
+            flush=True,
+        )
+    return programs
 
 
 def _make_deterministic() -> None:
