@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestrator.errors import RunFailedError, UsageError
 from orchestrator.spec import Device
+from orchestrator.training.leader import await_leader
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -64,6 +65,7 @@ def make_strategy(device: Literal["cpu", "gpu"]) -> tf.distribute.Strategy:
     """
     import tensorflow as tf
 
+    await_leader()
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
         return tf.distribute.MultiWorkerMirroredStrategy()
