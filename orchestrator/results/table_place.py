@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from orchestrator.storage.objects import Objects
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyarrow.fs import FileSystem
+
+#: Device and number of a table's log folder, and when an entry came or went, in nanoseconds.
+Stamp: TypeAlias = tuple[int, int, int]
+
+#: Times of a file system that lie further apart are told apart.
+_CLOCK_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +49,21 @@ class TablePlace:
         if self.objects is not None:
             return self.objects.file_system()
         return SubTreeFileSystem(str(self.path), LocalFileSystem())
+
+    def stamp(self) -> Stamp | None:
+        """Return what changes with each commit to a table in a folder; None if that isn't known.
+
+        So it is among objects, and of a table that isn't there or was written to this very moment:
+        a file system's clock is coarse, and a commit that follows may leave the same time.
+        """
+        if self.objects is not None:
+            return None
+        try:
+            log = (self.path / "_delta_log").stat()
+        except OSError:
+            return None
+        is_settled = time.time() - log.st_mtime > _CLOCK_S
+        return (log.st_dev, log.st_ino, log.st_mtime_ns) if is_settled else None
 
     def open(self) -> DeltaTable | None:
         """Return the newest version of the table; None if there is none."""

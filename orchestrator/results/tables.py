@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 from operator import and_
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.results import rows
 from orchestrator.results.delta import RunTable
 from orchestrator.results.report import Report
-from orchestrator.results.table_place import TablePlace
-from orchestrator.results.version import in_order, with_run_id
+from orchestrator.results.table_place import Stamp, TablePlace
+from orchestrator.results.version import TableVersion, in_order, with_run_id
 from orchestrator.storage.storage import Storage
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ class ResultsStore:
 
     #: The storage.
     storage: Storage
+    #: The version of each table that was read last, and what told that it was the newest.
+    _read: dict[str, tuple[Stamp, TableVersion]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def record(self, report: Report, running: Sequence[Mapping[str, Any]] = ()) -> None:
         """Write a run into all tables, once, however often it is recorded.
@@ -109,7 +113,7 @@ class ResultsStore:
         if since is not None:
             wanted.append(pc.field("started_at") >= since)
         where = reduce(and_, wanted) if wanted else None
-        table = self._table("reports").latest()
+        table = self._latest("reports")
         if best is None and limit is not None:
             return table.newest(limit, where=where, columns=columns)
         order = [] if best is None else [(best, _best_first(best))]
@@ -137,7 +141,7 @@ class ResultsStore:
         Raises:
             UnavailableError: The table can't be read.
         """
-        return self._table(name).latest().read(where=where, columns=columns)
+        return self._latest(name).read(where=where, columns=columns)
 
     def frame(self, name: str, *, where: pc.Expression | None = None) -> DataFrame:
         """Return `runs`, `reports` or `metrics` as a pandas DataFrame; arguments as of `table`."""
@@ -152,7 +156,21 @@ class ResultsStore:
         """
         from orchestrator.results.sql import select
 
-        return select(text, {name: self._table(name).latest().dataset() for name in TABLES})
+        return select(text, {name: self._latest(name).dataset() for name in TABLES})
+
+    def _latest(self, name: str) -> TableVersion:
+        """Return the newest version of a table: the one that was read last, if nothing came since.
+
+        To open a table takes longer than to read a few runs of it.
+        """
+        table = self._table(name)
+        stamp = table.place.stamp()
+        if name in self._read and self._read[name][0] == stamp:
+            return self._read[name][1]
+        latest = table.latest()
+        if stamp is not None:
+            self._read[name] = (stamp, latest)
+        return latest
 
     def _table(self, name: str) -> RunTable:
         folder = self.storage.results / name

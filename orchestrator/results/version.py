@@ -163,13 +163,15 @@ class TableVersion:
 
     def _groups(self, path: str) -> list[tuple[datetime, ds.ParquetFileFragment]]:
         """Return a file's groups of rows, newest first, with when their last was asked for."""
+        if path in self._opened:
+            return self._opened[path]
         (fragment,) = self._part([path]).get_fragments()
         numbers = range(fragment.metadata.num_row_groups)
         groups = [
             (_latest_of_group(fragment.metadata.row_group(n)), fragment.subset(row_group_ids=[n]))
             for n in numbers
         ]
-        return sorted(groups, key=itemgetter(0), reverse=True)
+        return self._opened.setdefault(path, sorted(groups, key=itemgetter(0), reverse=True))
 
     def of_runs(self, run_ids: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of some runs; files that can't have one are not opened.
@@ -196,6 +198,11 @@ class TableVersion:
             where = within & run_id.isin(run_ids)
         with delta_errors(self.place):
             return self._part(paths).to_table(filter=where, columns=known, use_threads=False)
+
+    @cached_property
+    def _opened(self) -> dict[str, list[tuple[datetime, ds.ParquetFileFragment]]]:
+        """The groups of rows of the files that were opened; a file stays as it is."""
+        return {}
 
     @cached_property
     def _files(self) -> TableFiles:

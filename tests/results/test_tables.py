@@ -2,6 +2,8 @@
 
 import dataclasses
 import multiprocessing
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ from orchestrator.errors import UnavailableError
 from orchestrator.results import delta as delta_module
 from orchestrator.results import rows
 from orchestrator.results.rows import report_of_row
+from orchestrator.results.table_place import TablePlace
 from orchestrator.results.tables import ResultsStore
 from orchestrator.storage.storage import Storage
 
@@ -246,6 +249,61 @@ def test_files_that_cant_match_are_not_read(store):
         if file["max.run_id"] == "r1":
             (store.storage.results / "reports" / file["path"]).unlink()
     assert store.reports(since=since)["run_id"].to_pylist() == ["r2"]
+
+
+def age(store, seconds=60):
+    """Let time go by since the tables were written to."""
+    for log in store.storage.results.glob("*/_delta_log"):
+        then = log.stat().st_mtime_ns - int(seconds * 10**9)
+        os.utime(log, ns=(then, then))
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Folders of the tables that were opened, in turn."""
+    names = []
+    really_open = TablePlace.open
+
+    def open_and_tell(place):
+        names.append(place.path.name)
+        return really_open(place)
+
+    monkeypatch.setattr(TablePlace, "open", open_and_tell)
+    return names
+
+
+def test_a_table_is_opened_again_only_if_something_was_written(store, opened):
+    store.record(sample("a"))
+    age(store)
+    opened.clear()
+    for _ in range(3):
+        assert store.reports(limit=1)["run_id"].to_pylist() == ["a"]
+        assert run_ids(store) == ["a"]
+    assert opened == ["reports"]
+
+
+def test_what_another_writes_is_seen_at_once(store):
+    store.record(sample("a"))
+    age(store)
+    assert run_ids(store) == ["a"]
+    ResultsStore(storage=store.storage).record(sample("b"))
+    assert run_ids(store) == ["a", "b"]
+    # The same time is left by two commits that follow on each other: the log's is not told apart.
+    age(store, 0.001)
+    ResultsStore(storage=store.storage).record(sample("c"))
+    age(store, 0.001)
+    assert run_ids(store) == ["a", "b", "c"]
+
+
+def test_a_table_that_was_made_anew_is_another_one(store):
+    store.record(sample("a"))
+    age(store)
+    assert run_ids(store) == ["a"]
+    shutil.rmtree(store.storage.results)
+    assert run_ids(store) == []
+    store.record(sample("b"))
+    age(store)
+    assert run_ids(store) == ["b"]
 
 
 def test_empty_store_is_an_empty_table(store):
