@@ -110,11 +110,14 @@ class TableVersion:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = self._schema.empty_table().select(NEWEST)
+        names = with_run_id(columns) or self._schema.names
+        # Lists are long: they are read only where one of the runs is.
+        has_lists = any(pa.types.is_nested(self._schema.field(name).type) for name in names)
+        first = NEWEST if has_lists else tuple(dict.fromkeys((*NEWEST, *names)))
+        found = self._schema.empty_table().select(first)
         found = found.append_column("group", pa.nulls(0, pa.int64()))
         order = [(name, "descending") for name in NEWEST]
         groups: list[ds.ParquetFileFragment] = []
-        names = with_run_id(columns) or self._schema.names
 
         def is_settled(latest: datetime | None) -> bool:
             if found.num_rows < number or latest is None:
@@ -123,11 +126,12 @@ class TableVersion:
 
         with delta_errors(self.place):
             for group in self._newest_groups(is_settled):
-                rows = self._rows(group, where, NEWEST)
+                rows = self._rows(group, where, first)
                 rows = rows.append_column("group", pa.repeat(len(groups), rows.num_rows))
                 found = pa.concat_tables([found, rows]).sort_by(order).slice(0, number)
                 groups.append(group)
-            # Other columns may be long: they are read only where one of the runs is.
+            if not has_lists:
+                return found.select(names if columns is None else [*columns])
             ids = found["run_id"].combine_chunks()
             parts = [
                 self._rows(groups[n], pc.field("run_id").isin(ids), names)
