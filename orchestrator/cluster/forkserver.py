@@ -3,8 +3,8 @@
 Importing TensorFlow and Keras takes seconds of processor time in every process, and importing Ray
 Train takes another. This server imports them once, TensorFlow while Ray is still starting, and then
 forks a ready process for each worker that Ray asks for. Ray starts its workers through
-`forkclient.py` (a runtime environment's `py_executable`), which hands arguments, environment and
-file descriptors over to here.
+`forkclient.py`, which hands arguments, environment and file descriptors over to here: a Ray of our
+own by `forkshim.py`, a cluster that was joined by a runtime environment's `py_executable`.
 
 Forking is safe only as long as no thread of the server holds a lock and no device was touched: it
 imports modules and does nothing with them. (Of the threads that imports start, NumPy's are turned

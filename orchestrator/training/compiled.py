@@ -96,17 +96,28 @@ class CompiledPrograms:
         return len(list(self._at_work.glob(_PROGRAM)))
 
     def publish(self) -> None:
-        """Keep the programs that were compiled since, as far as there is room for them."""
-        # Another worker may have published the same one, and removed the same old one.
-        with contextlib.suppress(OSError, UnavailableError):
-            for program in self._at_work.glob(_PROGRAM):
-                if not program.is_symlink():
-                    kept = self._kept / program.name
-                    write_atomic(kept, program.read_bytes())
-                    # Of one that is removed because it is old, no copy is left to be published.
-                    link = program.with_suffix(f".{os.getpid()}")
-                    link.symlink_to(kept)
-                    link.replace(program)
-            by_age = sorted(self._kept.glob(_PROGRAM), key=lambda path: path.stat().st_mtime_ns)
-            for program in by_age[:-MOST]:
-                program.unlink()
+        """Keep the programs that were compiled since; where there is no room, it is printed."""
+        new = [path for path in self._at_work.glob(_PROGRAM) if not path.is_symlink()]
+        if not new:
+            return
+        try:
+            for program in new:
+                self._move(program)
+            self._drop_old()
+        except FileNotFoundError:
+            pass  # Another worker has published the same one, or removed the same old one.
+        except (OSError, UnavailableError) as err:
+            print(f"launch-job: what XLA has compiled is not kept: {err}", flush=True)
+
+    def _move(self, program: Path) -> None:
+        """Publish a program, and leave a link: of one that is dropped later, no copy comes back."""
+        kept = self._kept / program.name
+        write_atomic(kept, program.read_bytes())
+        link = program.with_suffix(f".{os.getpid()}")
+        link.symlink_to(kept)
+        link.replace(program)
+
+    def _drop_old(self) -> None:
+        by_age = sorted(self._kept.glob(_PROGRAM), key=lambda path: path.stat().st_mtime_ns)
+        for program in by_age[:-MOST]:
+            program.unlink()

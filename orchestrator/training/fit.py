@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from orchestrator.training.calls import CallPlan, most_steps
 from orchestrator.training.checkpoint import Checkpoint, CheckpointStore
 from orchestrator.training.checkpoint_writer import CheckpointWriter
 from orchestrator.training.feed import call_dataset
-from orchestrator.training.gauges import gauges_of
 from orchestrator.training.pause import PauseWish
 from orchestrator.training.running import RunningMetrics
 from orchestrator.training.state import TrainingState
@@ -57,8 +56,7 @@ def train(
     start: Checkpoint = BEGINNING,
     checkpoint_every: int | None = None,
     keep: int = 2,
-    labels: Mapping[str, str] | None = None,
-    beside: Sequence[keras.callbacks.Callback] = (),
+    beside: Callable[[Stepper], Sequence[keras.callbacks.Callback]] = lambda stepper: (),
 ) -> Trained:
     """Train a model from a checkpoint to the end of the plan, or until a callback ends it.
 
@@ -71,8 +69,7 @@ def train(
         start: Where it begins.
         checkpoint_every: Steps of an epoch between checkpoints; None: one at the end of each.
         keep: How many of the newest checkpoints to keep, beside the best.
-        labels: Run, job and rank, which Ray's metrics bear; None: nothing is exported.
-        beside: More callbacks, of which a checkpoint holds nothing.
+        beside: Gives more callbacks, of which a checkpoint holds nothing.
 
     Raises:
         PausedError: A worker wished to pause; a checkpoint holds all that was done.
@@ -112,8 +109,7 @@ def train(
             verbose=0,
             callbacks=[
                 position,
-                *gauges_of(stepper, labels),
-                *beside,
+                *beside(stepper),
                 *callbacks,
                 *(_records(attempt, stepper) if chief else []),
                 checkpoints,

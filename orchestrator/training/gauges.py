@@ -6,7 +6,6 @@ that the rank is on.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -75,11 +74,3 @@ class Gauges(keras.callbacks.Callback):  # type: ignore[misc]
         for name, value in {**values, "epoch": self._stepper.epoch + 1}.items():
             if gauge := self._gauges.get(f"launch_job_{name}"):
                 gauge.set(float(value))
-
-
-def gauges_of(stepper: Stepper, labels: Mapping[str, str] | None) -> list[Gauges]:
-    """Return the callback that sets a rank's gauges, if it is a worker of Ray's."""
-    ray = sys.modules.get("ray")
-    if labels is None or ray is None or not ray.is_initialized():
-        return []
-    return [Gauges(stepper, labels)]

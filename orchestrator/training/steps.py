@@ -129,23 +129,11 @@ class Stepper:
         """Trace the steps of a call, of any number: the last call of an epoch has fewer."""
         import tensorflow as tf
 
-        model, reduction, strategy = self.model, self._reduction, self._strategy
+        model, strategy = self.model, self._strategy
         train_step = train_step_of(model)
 
-        lends = not self.plan.every_worker_has_rows
-
-        def one_step(
-            rows: tuple[Any, tf.Tensor], step: slice, share: tf.Tensor, wish: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            x, y = tf.nest.map_structure(operator.itemgetter(step), rows)
-            kept = [v.value + 0 for v in model.metrics_variables] if lends else []
-            # This Python runs when the graph is made of it, not when steps are taken.
-            with phase("trace"), reduction.step(share, wish):
-                train_step((x, y))
-            # A row that was only lent to take part in the sum is not counted.
-            for variable, value in zip(model.metrics_variables if lends else [], kept, strict=True):
-                variable.assign(tf.where(share > 0, variable.value, value))
-            return reduction.finite(), reduction.pause()
+        def one_step(*of: Any) -> tuple[tf.Tensor, tf.Tensor]:
+            return self._trace_step(train_step, *of)
 
         def metrics() -> dict[str, Any]:
             return model.get_metrics_result()
@@ -178,6 +166,38 @@ class Stepper:
             tf.TensorSpec((None,), tf.float32),
             tf.TensorSpec((), tf.float32),
         )
+
+    def _trace_step(
+        self,
+        train_step: Callable[[tuple[Any, Any]], Any],
+        rows: tuple[Any, tf.Tensor],
+        step: slice,
+        share: tf.Tensor,
+        wish: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Make the graph of one step: this Python runs then, not when steps are taken.
+
+        Args:
+            train_step: Trains on (x, y).
+            rows: Those of the call.
+            step: Those of the step among them.
+            share: Scalar: what they count for (`GradientReduction.step`).
+            wish: Scalar: whether this worker wishes to pause.
+
+        Returns:
+            Whether the summed gradient is finite, and whether any worker wishes to pause.
+        """
+        import tensorflow as tf
+
+        counted = [] if self.plan.every_worker_has_rows else self.model.metrics_variables
+        before = [variable.value + 0 for variable in counted]
+        x, y = tf.nest.map_structure(operator.itemgetter(step), rows)
+        with phase("trace"), self._reduction.step(share, wish):
+            train_step((x, y))
+        # A row that was only lent to take part in the sum is not counted.
+        for variable, value in zip(counted, before, strict=True):
+            variable.assign(tf.where(share > 0, variable.value, value))
+        return self._reduction.finite(), self._reduction.pause()
 
 
 def _bounds_and_shares(

@@ -27,9 +27,11 @@ from orchestrator.training.evaluation import evaluate
 from orchestrator.training.failure import Failure, RankFailedError
 from orchestrator.training.feed import features_of
 from orchestrator.training.fit import BEGINNING, Trained, train
+from orchestrator.training.gauges import Gauges
 from orchestrator.training.last_words import introduction
 from orchestrator.training.model import build_training, distribute, plain_twin, save_twin
 from orchestrator.training.pause import PausedError, sigterm_kept, told_to_end
+from orchestrator.training.steps import Stepper
 from orchestrator.training.task import WorkerResult, WorkerTask
 from orchestrator.training.versions import check_versions
 
@@ -76,8 +78,6 @@ class _Worker:
         self.manifest = Manifest.read(task.dataset)
         self.shards = self._shards()
         self.news = News(task.monitor if rank == 0 else None)
-        #: What XLA has compiled for this processor; None on a GPU.
-        self.programs: CompiledPrograms | None = None
 
     def run(self) -> None:
         """Train, evaluate, and leave the result."""
@@ -85,8 +85,7 @@ class _Worker:
 
         with phase("model"):
             _set_up_tensorflow(self.task.threads)
-            if self.task.device == "cpu":
-                self.programs = _compiled_programs()
+            programs = _compiled_programs() if self.task.device == "cpu" else None
             if self._deterministic and self.task.device == "gpu":
                 _make_deterministic()
             with sigterm_kept():
@@ -102,7 +101,7 @@ class _Worker:
             distribute(training, strategy, self.manifest)
         self.news.send("ready")
         self.news.send_phases()
-        trained = self._train(training, strategy)
+        trained = self._train(training, strategy, programs)
         self.news.send("evaluating", epoch=self.task.spec.epochs)
         tallies, predictions = self._evaluate(training)
         self.news.send_phases()
@@ -115,7 +114,16 @@ class _Worker:
             predictions=predictions,
         ).write(self.task.attempt)
 
-    def _train(self, training: Training, strategy: Any) -> Trained:
+    def _train(
+        self, training: Training, strategy: Any, programs: CompiledPrograms | None
+    ) -> Trained:
+        spec = self.task.spec
+        labels = {"run": spec.run_id, "job": spec.job, "rank": str(self.rank)}
+
+        def beside(stepper: Stepper) -> list[Any]:
+            publishing = [] if programs is None else [Publishing(programs)]
+            return [Gauges(stepper, labels), *publishing]
+
         store = CheckpointStore(folder=self.task.run.checkpoints)
         try:
             return train(
@@ -125,14 +133,9 @@ class _Worker:
                 self.task.attempt,
                 news=self.news,
                 start=store.load(self.task.checkpoint) if self.task.checkpoint else BEGINNING,
-                checkpoint_every=self.task.spec.checkpoint_every,
-                beside=[] if self.programs is None else [Publishing(self.programs)],
-                keep=self.task.spec.keep,
-                labels={
-                    "run": self.task.spec.run_id,
-                    "job": self.task.spec.job,
-                    "rank": str(self.rank),
-                },
+                checkpoint_every=spec.checkpoint_every,
+                keep=spec.keep,
+                beside=beside,
             )
         except PausedError:
             if told_to_end():
