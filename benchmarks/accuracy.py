@@ -3,7 +3,8 @@
 launch-job runs `lstm-mnist` on two workers, on an empty storage: it prepares the dataset, starts
 Ray, trains, evaluates, saves and records. The peer is a Keras script in one process (`fit` on
 arrays, `evaluate`), imports included, as users write it and at its best. All train for the same
-number of epochs, after which all are that good; a run that isn't ends the benchmark.
+eight epochs, with a learning rate that falls from each to the next, after which all are that good;
+a run that isn't ends the benchmark.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from harness.trainers import Told, ours, peer
 OURS = "launch-job, 2 workers"
 KERAS, BEST = "Keras script", "Keras script at its best"
 WANTED = 0.985
-#: Gets there in fewer epochs than Adam's own.
-RATE = ("--learning-rate", "0.003")
+#: Gets there in fewer epochs than Adam's own rate, and stays: a rate that doesn't fall makes the
+#: accuracy of the last epoch a matter of luck.
+RATE = ("--learning-rate", "0.005", "--decay", "0.7")
 FASTEST = ("--steps-per-execution", "16", "--compiled")
 
 QUESTION = Question(
@@ -36,7 +38,7 @@ QUESTION = Question(
 
 def main() -> int:
     parser = options(__doc__, rounds=5, short=3)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=8)
     arguments = parser.parse_args()
     epochs = arguments.epochs
     contestants = {

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Interval
 
 from orchestrator import DatasetInfo, Training, job
 
@@ -24,6 +24,9 @@ def lstm_mnist(
         Literal["integers", "one-hot"], "Form of labels, and with it of the cross-entropy."
     ] = "integers",
     learning_rate: Annotated[float, Gt(0), "Learning rate of Adam."] = 1e-3,
+    decay: Annotated[
+        float, Interval(gt=0, le=1), "What the learning rate is multiplied by after each epoch."
+    ] = 1.0,
 ):
     import keras
 
@@ -56,4 +59,6 @@ def lstm_mnist(
         metrics=["accuracy"],
         jit_compile=True,
     )
-    return Training(model=model, labels=labels)
+    # From the epoch alone, so that a run that is taken up goes on with the same rates.
+    rates = keras.callbacks.LearningRateScheduler(lambda epoch, _: learning_rate * decay**epoch)
+    return Training(model=model, callbacks=[rates] if decay < 1 else [], labels=labels)

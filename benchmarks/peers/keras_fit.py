@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, default="lstm")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--decay", type=float, default=1.0)
     parser.add_argument("--steps-per-execution", type=int, default=1)
     parser.add_argument("--compiled", action="store_true", help="compile the step with XLA")
     parser.add_argument("--test-batch-size", type=int, default=BATCH_SIZE)
@@ -56,12 +57,17 @@ def main() -> None:
         jit_compile=arguments.compiled or "auto",
     )
     timer = EpochTimer(len(x))
+    callbacks: list[keras.callbacks.Callback] = [timer]
+    if arguments.decay < 1:
+        rate, decay = arguments.learning_rate, arguments.decay
+        falling = keras.callbacks.LearningRateScheduler(lambda epoch, _: rate * decay**epoch)
+        callbacks.append(falling)
     model.fit(
         x,
         y,
         batch_size=arguments.batch_size,
         epochs=arguments.epochs,
-        callbacks=[timer],
+        callbacks=callbacks,
         verbose=0,
     )
     x, y = load(arguments.data_dir, "t10k")
