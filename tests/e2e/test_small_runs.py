@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 BAD_JOBS = """
@@ -68,6 +69,15 @@ def test_offline_run_falls_back_and_says_so(project):
     assert done.stderr.index("digits instead") < done.stderr.index("Starting workers")
     assert report["test_rows"] == 360
     assert [epoch["epoch"] for epoch in report["history"]] == [1, 2]
+
+
+def test_learning_rate_of_an_lstm_falls_from_epoch_to_epoch(project):
+    asked = ("lstm-mnist", "--dataset", "digits", "--epochs", 3, "--keep", 3)
+    report = project.report(*asked, "--learning-rate", 0.004, "--decay", 0.5)
+    kept = sorted((project.run_folder(report) / "checkpoints").glob("epoch-*/arrays.npz"))
+    # Keras's optimizers have the rate after the number of steps.
+    rates = [float(np.load(arrays)["optimizer.0001"]) for arrays in kept]
+    assert rates == pytest.approx([0.004, 0.002, 0.001])
 
 
 def test_lstm_sequence_learns_all_there_is_to_learn(project):
