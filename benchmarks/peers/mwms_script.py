@@ -86,7 +86,9 @@ def train(arguments: argparse.Namespace) -> None:
         mine = slice(rank, None, workers)
         rows = tf.data.Dataset.from_tensor_slices((x[mine], y[mine]))
         batch = context.get_per_replica_batch_size(BATCH_SIZE)
-        return rows.shuffle(len(x) // workers, seed=0).batch(batch).prefetch(tf.data.AUTOTUNE)
+        batches = rows.shuffle(len(x) // workers, seed=0).batch(batch)
+        # Of batches that end, the strategy asks all workers before each step whether they have.
+        return batches.repeat().prefetch(tf.data.AUTOTUNE)
 
     with strategy.scope():
         model = MODELS[arguments.model]()
@@ -115,9 +117,10 @@ def train(arguments: argparse.Namespace) -> None:
         return strategy.reduce(tf.distribute.ReduceOp.SUM, total, axis=None)
 
     entries = []
+    iterator = iter(batches)
     for epoch in range(arguments.epochs):
         began = time.perf_counter()
-        iterator, total = iter(batches), 0.0
+        total = 0.0
         for done in range(0, steps, STEPS_PER_CALL):
             total += float(take_steps(iterator, tf.constant(min(STEPS_PER_CALL, steps - done))))
         seconds = time.perf_counter() - began
