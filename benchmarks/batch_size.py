@@ -12,7 +12,7 @@ from harness import Comparison, Question, options, report, take_turns
 from harness.figures import lines
 from harness.trainers import ours, peer, rows_per_s
 
-SIZES = (32, 128, 512, 2048)
+SIZES = (32, 64, 128, 256, 512, 1024)
 OURS, FIT = "launch-job, 2 workers", "Keras fit"
 
 
@@ -30,8 +30,8 @@ QUESTION = Question(
 
 
 def main() -> int:
-    parser = options(__doc__, rounds=3, short=2)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser = options(__doc__, rounds=5, short=3)
+    parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
     epochs = arguments.epochs
     contestants = {

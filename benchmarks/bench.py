@@ -1,7 +1,7 @@
 """Asks one question after the other, each a file beside this one, and writes docs/performance.md.
 
 python benchmarks/bench.py                 # the short form: less than 15 minutes on two cores
-python benchmarks/bench.py --full          # all questions, at full length
+python benchmarks/bench.py --full          # all questions, at least five rounds each
 python benchmarks/bench.py start reading   # some, at full length
 python benchmarks/bench.py --page          # only write the page, of what docs/performance/ keeps
 """

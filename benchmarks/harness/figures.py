@@ -70,16 +70,14 @@ def draw(figure: Mapping[str, Any], path: Path) -> None:
 
 
 def _draw_lines(axes: Any, figure: Mapping[str, Any]) -> None:
-    ticks: set[int] = set()
     for who, points in figure["curves"].items():
         at = [number for number, _ in points]
-        ticks.update(at)
         low, median, high = ([s[k] for _, s in points] for k in ("min", "median", "max"))
         (line,) = axes.plot(at, median, marker="o", label=who)
         axes.fill_between(at, low, high, alpha=0.2, color=line.get_color())
     if figure["logarithmic"]:
         axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(ticks), [str(number) for number in sorted(ticks)])
+    axes.set_xticks(at, [str(number) for number in at])
     axes.set_ylabel(figure["y"])
     axes.set_ylim(bottom=0)
 

@@ -14,9 +14,8 @@ from harness.turns import Spread, compare
 
 FINDINGS = Path(__file__).resolve().parents[2] / "docs" / "performance"
 
-#: Rounds that a finding has to have to be kept, since a median of fewer says too little: where a
-#: target is judged by it, and where it is only shown.
-JUDGED_ROUNDS, SHOWN_ROUNDS = 5, 3
+#: Rounds that a finding has to have to be kept: a median of fewer says too little.
+KEPT_ROUNDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +146,6 @@ class Finding:
     def rounds(self) -> int:
         """Rounds that counted."""
         return min(len(rounds) for rounds in self.values.values())
-
-    @property
-    def rounds_to_keep(self) -> int:
-        """Rounds that it has to have to be kept."""
-        judged = any(ratio["target"] is not None for ratio in self.ratios)
-        return JUDGED_ROUNDS if judged else SHOWN_ROUNDS
 
     def write(self) -> Path:
         """Keep it; return the file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.findings import Finding, Question, ratio_text
+from harness.findings import KEPT_ROUNDS, Finding, Question, ratio_text
 from harness.processes import ROOT
 
 
@@ -37,10 +37,10 @@ def report(
             for who, s in finding.spreads.items()
         ],
     )
-    if finding.rounds >= finding.rounds_to_keep:
+    if finding.rounds >= KEPT_ROUNDS:
         print(f"\nkept in {finding.write().relative_to(ROOT)}")
     else:
-        print(f"\nnot kept: it takes {finding.rounds_to_keep} rounds")
+        print(f"\nnot kept: it takes {KEPT_ROUNDS} rounds")
     return 0 if finding.met else 1
 
 
