@@ -37,7 +37,7 @@ QUESTION = Question(
 
 
 def main() -> int:
-    parser = options(__doc__, rounds=5, short=3)
+    parser = options(__doc__, rounds=5)
     parser.add_argument("--epochs", type=int, default=8)
     arguments = parser.parse_args()
     epochs = arguments.epochs

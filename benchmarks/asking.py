@@ -42,7 +42,7 @@ QUESTION = Question(
 
 
 def main() -> int:
-    parser = options(__doc__, rounds=7, short=3)
+    parser = options(__doc__, rounds=7)
     parser.add_argument("--runs", type=int, default=30_000)
     parser.add_argument("--folder", type=Path, help="Keep the stores there, and use them again.")
     arguments = parser.parse_args()

@@ -49,7 +49,7 @@ Checkpoints._checkpoint = lambda *position: None
 
 
 def main() -> int:
-    parser = options(__doc__, rounds=5, short=3)
+    parser = options(__doc__, rounds=5)
     parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
     data = find_mnist()

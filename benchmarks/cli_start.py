@@ -22,7 +22,7 @@ QUESTION = Question(
 
 
 def main() -> int:
-    rounds = options(__doc__, rounds=15, short=5).parse_args().rounds
+    rounds = options(__doc__, rounds=15).parse_args().rounds
     contestants = {
         OURS: lambda: seconds([LAUNCH_JOB, "--help"]),
         RAY: lambda: seconds([Path(sys.executable).with_name("ray"), "--help"]),

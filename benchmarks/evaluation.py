@@ -29,7 +29,7 @@ QUESTION = Question(
 
 
 def main() -> int:
-    rounds = options(__doc__, rounds=5, short=2).parse_args().rounds
+    rounds = options(__doc__, rounds=5).parse_args().rounds
     contestants = {
         OURS: ours("lstm-mnist", workers=2, epochs=1),
         KERAS: peer("keras_fit.py", epochs=1),

@@ -75,7 +75,7 @@ QUESTION = Question(
 
 
 def main() -> int:
-    rounds = options(__doc__, rounds=7, short=3).parse_args().rounds
+    rounds = options(__doc__, rounds=7).parse_args().rounds
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with tempfile.TemporaryDirectory() as folder:
         context = SourceContext(data_dir=find_mnist(), cache_dir=Path(folder) / "cache")

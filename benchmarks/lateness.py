@@ -27,7 +27,7 @@ QUESTION = Question(
 
 
 def main() -> int:
-    rounds = options(__doc__, rounds=5, short=2).parse_args().rounds
+    rounds = options(__doc__, rounds=5).parse_args().rounds
     found = take_turns({"ticks": late}, rounds)["ticks"]
     parts = {
         "half of the ticks, at most": [cuts[49] for cuts, _ in found],

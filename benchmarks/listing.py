@@ -49,7 +49,7 @@ QUESTION = Question(
 
 
 def main() -> int:
-    rounds = options(__doc__, rounds=15, short=5).parse_args().rounds
+    rounds = options(__doc__, rounds=15).parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         for number in range(RUNS):
             make_run(Storage.at(folder), number)

@@ -36,7 +36,7 @@ PEAK_BYTES = 1.5 * 2**30
 
 
 def main() -> int:
-    parser = options(__doc__, rounds=5, short=3)
+    parser = options(__doc__, rounds=5)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--peers", action="store_true", help="run Ray Data and TFRecord as well")
     arguments = parser.parse_args()

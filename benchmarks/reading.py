@@ -34,7 +34,7 @@ STEPS = 8
 
 
 def main() -> int:
-    parser = options(__doc__, rounds=7, short=3)
+    parser = options(__doc__, rounds=7)
     parser.add_argument("--rows", type=int, default=1_000_000)
     arguments = parser.parse_args()
     many, few = f"of {arguments.rows:,} rows", f"of {FEW:,} rows"

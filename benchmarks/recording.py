@@ -39,7 +39,7 @@ QUESTION = Question(
 
 
 def main() -> int:
-    parser = options(__doc__, rounds=5, short=3)
+    parser = options(__doc__, rounds=5)
     parser.add_argument("--runs", type=int, default=40)
     arguments = parser.parse_args()
     numbers = range(arguments.runs)

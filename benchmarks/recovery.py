@@ -49,7 +49,7 @@ _PATIENCE_S = 180.0
 
 
 def main() -> int:
-    rounds = options(__doc__, rounds=5, short=3).parse_args().rounds
+    rounds = options(__doc__, rounds=5).parse_args().rounds
     data = find_mnist()
     contestants = {OURS: lambda: recover_ours(data), PEER: lambda: recover_peer(data)}
     return report(QUESTION, take_turns(contestants, rounds, warm_up=False))

@@ -69,7 +69,7 @@ class NoKeepers:
 
 
 def main() -> int:
-    rounds = options(__doc__, rounds=7, short=3).parse_args().rounds
+    rounds = options(__doc__, rounds=7).parse_args().rounds
     lines = [f"{number % 60} {number // 60 % 24} * * *" for number in range(SCHEDULES)]
     with tempfile.TemporaryDirectory() as folder:
         names = ("passes", "whole", "tenth")

@@ -52,7 +52,7 @@ def tiny():
 
 
 def main() -> int:
-    parser = options(__doc__, rounds=5, short=3)
+    parser = options(__doc__, rounds=5)
     parser.add_argument("--epochs", type=int, default=2)
     arguments = parser.parse_args()
     epochs = arguments.epochs

@@ -67,7 +67,7 @@ class Started:
 
 
 def main() -> int:
-    rounds = options(__doc__, rounds=5, short=1).parse_args().rounds
+    rounds = options(__doc__, rounds=5).parse_args().rounds
     data = find_mnist()
     with tempfile.TemporaryDirectory() as kept:
         contestants: dict[str, Callable[[], Started]] = {

@@ -43,7 +43,7 @@ QUESTION = Question(
 
 
 def main() -> int:
-    rounds = options(__doc__, rounds=5, short=3).parse_args().rounds
+    rounds = options(__doc__, rounds=5).parse_args().rounds
     data = find_mnist()
     with LocalCluster() as cluster, tempfile.TemporaryDirectory() as kept:
         os.environ.update(cluster.environment())

@@ -34,8 +34,8 @@ QUESTION = Question(
 
 
 def main() -> int:
-    parser = options(__doc__, rounds=5, short=2)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser = options(__doc__, rounds=5)
+    parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
     epochs = arguments.epochs
     contestants = {

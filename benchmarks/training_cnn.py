@@ -24,7 +24,7 @@ QUESTION = Question(
 
 
 def main() -> int:
-    parser = options(__doc__, rounds=5, short=3)
+    parser = options(__doc__, rounds=5)
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
     contestants = {

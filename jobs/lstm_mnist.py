@@ -31,22 +31,11 @@ def lstm_mnist(
     import keras
 
     image = info.feature
-    padding = []
-    if image_size:
-        borders = [image_size - pixels for pixels in image.shape]
-        if min(borders) < 0:
-            raise ValueError(f"images of {image.shape} pixels don't fit into {image_size} rows")
-        # Padding keeps each pixel's neighbours. Cutting the pixels into other rows would not.
-        padding = [
-            keras.layers.Reshape((*image.shape, 1)),
-            keras.layers.ZeroPadding2D([(border // 2, border - border // 2) for border in borders]),
-            keras.layers.Reshape((image_size, image_size)),
-        ]
     model = keras.Sequential(
         [
             keras.Input(image.shape, name="image"),
             keras.layers.Rescaling(1 / 255 if image.dtype == "uint8" else 1),
-            *padding,
+            *(_padding(image.shape, image_size) if image_size else []),
             keras.layers.LSTM(units, activation=activation),
             keras.layers.Dense(hidden, activation="relu"),
             keras.layers.Dense(len(info.classes), activation="softmax"),
@@ -61,4 +50,19 @@ def lstm_mnist(
     )
     # From the epoch alone, so that a run that is taken up goes on with the same rates.
     rates = keras.callbacks.LearningRateScheduler(lambda epoch, _: learning_rate * decay**epoch)
-    return Training(model=model, callbacks=[rates] if decay < 1 else [], labels=labels)
+    return Training(model=model, callbacks=[rates], labels=labels)
+
+
+def _padding(shape, size):
+    """Return the layers that put images of this shape into the middle of a black square."""
+    import keras
+
+    borders = [size - pixels for pixels in shape]
+    if min(borders) < 0:
+        raise ValueError(f"images of {shape} pixels don't fit into {size} rows")
+    # Padding keeps each pixel's neighbours. Cutting the pixels into other rows would not.
+    return [
+        keras.layers.Reshape((*shape, 1)),
+        keras.layers.ZeroPadding2D([(border // 2, border - border // 2) for border in borders]),
+        keras.layers.Reshape((size, size)),
+    ]
