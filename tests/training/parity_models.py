@@ -89,7 +89,8 @@ MODELS = {
     "lstm-one-hot": lambda info: _compiled(_lstm, _sgd, labels="one-hot"),
     "dense-adam": lambda info: _compiled(_dense_without_dropout, _adam),
     "dense-sgd-clipped": lambda info: _compiled(_dense_without_dropout, _clipped),
-    "lstm-mnist": _job("lstm-mnist", _sgd, units=8, hidden=8),
+    # Its learning rate is set by a callback, epoch by epoch.
+    "lstm-mnist": _job("lstm-mnist", _sgd, units=8, hidden=8, learning_rate=0.1, decay=0.5),
     "cnn-mnist": _job("cnn-mnist", _sgd, filters=4, hidden=8, dropout=0.0),
     "custom-lstm-mnist": _job("custom-lstm-mnist", _sgd, units=8),
     "lstm-sequence": _job("lstm-sequence", _sgd, units=8),

@@ -40,6 +40,7 @@ def train_all(dataset, models):
             ((x, np.eye(3, dtype=np.float32)[y] if training.one_hot else y) for x, y in batches),
             epochs=plan.epochs,
             steps_per_epoch=plan.steps_per_epoch,
+            callbacks=list(training.callbacks),
             verbose=0,
         ).history
         for index, weight in enumerate(model.get_weights()):
