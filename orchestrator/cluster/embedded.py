@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from orchestrator.cluster import forkshim, tasks
-from orchestrator.cluster.dashboard import dashboard_address, not_waited_for
+from orchestrator.cluster.dashboard import LateDashboard, dashboard_address, left_out
 from orchestrator.cluster.leftovers import MARK
 from orchestrator.cluster.server_environment import server_environment
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
@@ -116,6 +116,7 @@ class EmbeddedRay:
         self._socket = self._folder / "fork.sock"
         self._server: subprocess.Popen[bytes] | None = None
         self._session: Path | None = None
+        self._late: LateDashboard | None = None
         self._address: str | None = None
 
     @property
@@ -146,6 +147,11 @@ class EmbeddedRay:
                 import ray  # noqa: F401
             with phase("start of Ray"):
                 self._start_ray()
+
+    def show(self) -> None:
+        """Start the dashboard."""
+        if self._late is not None:
+            self._late.start()
 
     def threads(self, workers: int) -> int:
         """Return how many threads each worker computes with."""
@@ -210,11 +216,10 @@ class EmbeddedRay:
         train = threading.Thread(target=importlib.import_module, args=(_NEXT_IMPORT,))
         train.start()
         try:
-            with not_waited_for(self._folder), having_workers_forked():
+            with left_out(), having_workers_forked():
                 context: Any = ray.init(
                     address="local",
                     num_cpus=self.machine.logical_cpus(self._workers),
-                    include_dashboard=True,
                     dashboard_host="127.0.0.1",
                     object_store_memory=_OBJECT_STORE_BYTES,
                     log_to_driver=False,
@@ -226,8 +231,11 @@ class EmbeddedRay:
         finally:
             train.join()
         self._session = Path(context.address_info["session_dir"])
+        self._late = LateDashboard(self._folder)
 
     def _stop(self) -> None:
+        if self._late is not None:
+            self._late.end()
         if "ray" in sys.modules:
             import ray
 

@@ -73,6 +73,9 @@ class JoinedRay:
         self._servers = self._servers or NodeServers(self._session)
         self._servers.start_on(living_nodes())
 
+    def show(self) -> None:
+        """Do nothing: the dashboard is up, or not for this run to start."""
+
     def threads(self, workers: int) -> int:
         """Return how many threads each worker computes with: the one CPU that it reserves."""
         return 1

@@ -55,6 +55,7 @@ class KeptRay(EmbeddedRay):
         """Return its record, once its dashboard answers; Ray must be up."""
         import ray
 
+        self.show()
         return WarmCluster(
             pid=os.getpid(),
             address=ray.get_runtime_context().gcs_address,

@@ -52,6 +52,9 @@ class WarmRay:
     def start(self) -> None:
         """Do nothing: the cluster is up."""
 
+    def show(self) -> None:
+        """Do nothing: the dashboard is up."""
+
     def threads(self, workers: int) -> int:
         """Return how many threads each worker computes with."""
         return self._machine.threads_per_worker(workers)

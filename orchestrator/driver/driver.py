@@ -273,6 +273,8 @@ class Driver:
 
     def _hear(self, update: Update) -> None:
         """Write news down and pass it on; an epoch that was told before is no news."""
+        if update.kind == "first_step":
+            self.place.show()
         self._tell_dashboard()
         at = datetime.fromtimestamp(update.time_s, UTC)
         if update.phase is not None:

@@ -58,6 +58,9 @@ class Place(Protocol):
         `tell` is called now and then meanwhile.
         """
 
+    def show(self) -> None:
+        """Bring up what the run is looked at with, if that was left until it trains."""
+
     @property
     def worker_environment(self) -> Mapping[str, Any]:
         """What Ray's runtime environment of a run's workers has besides that of the run."""

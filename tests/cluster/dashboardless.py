@@ -22,6 +22,7 @@ with EmbeddedRay(workers=1, logs=Path(sys.argv[1])) as place:
 
     services.start_ray_process = start_silent
     place.start()
+    place.show()
     told = {"address": place.dashboard, "computed": ray.get(ray.remote(lambda: 3).remote())}
     worker._global_node.all_processes["dashboard"][0].process.kill()
     try:
