@@ -4,7 +4,7 @@
 dashboard answers, and starts what carries workers' lines to drivers: 6 s of processor time of the
 45 until the first step of four workers on two cores, and 9 s of waiting were seen on sixteen. No
 run needs any of it. So the dashboard and the monitor are started as Ray does it, but once a run
-has taken its first step, and not waited for. Nobody here asks for workers' lines: they are in files.
+has taken its first step, and not waited for; workers' lines are in files, where they are read.
 """
 
 from __future__ import annotations
