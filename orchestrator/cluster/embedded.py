@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import shutil
@@ -11,20 +10,27 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from orchestrator.cluster import forkshim, tasks
-from orchestrator.cluster.dashboard import LateDashboard, dashboard_address, left_out
+from orchestrator.cluster.dashboard import (
+    LateDashboard,
+    dashboard_address,
+    imported_by_itself,
+    left_out,
+)
 from orchestrator.cluster.leftovers import MARK
+from orchestrator.cluster.rays_own import replaced
 from orchestrator.cluster.server_environment import server_environment
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
 from orchestrator.driver.place import Room
 from orchestrator.errors import UnavailableError
+from orchestrator.imports import import_all
 from orchestrator.records.timeline import phase
 
 #: Settings of a Ray that nobody else uses, in this process and the workers.
@@ -79,18 +85,12 @@ class Machine:
         return max(self.cores, workers)
 
 
-@contextlib.contextmanager
-def having_workers_forked() -> Iterator[None]:
+def having_workers_forked() -> contextlib.AbstractContextManager[None]:
     """Have a Ray that is started within this context start its processes by `forkshim.py`."""
     from ray._private import ray_constants
 
-    rays_own = ray_constants.SETUP_WORKER_FILENAME
     # Ray joins it to a folder of its own, which an absolute path takes the place of.
-    ray_constants.SETUP_WORKER_FILENAME = forkshim.__file__
-    try:
-        yield
-    finally:
-        ray_constants.SETUP_WORKER_FILENAME = rays_own
+    return replaced(ray_constants, SETUP_WORKER_FILENAME=forkshim.__file__)
 
 
 class EmbeddedRay:
@@ -144,7 +144,7 @@ class EmbeddedRay:
         """
         if self._session is None:
             with phase("import of Ray"):
-                import ray  # noqa: F401
+                import_all("ray")
             with phase("start of Ray"):
                 self._start_ray()
 
@@ -213,10 +213,10 @@ class EmbeddedRay:
         from ray.job_config import JobConfig
 
         # Ray waits for its processes while it starts; what the driver needs next can be read then.
-        train = threading.Thread(target=importlib.import_module, args=(_NEXT_IMPORT,))
+        train = threading.Thread(target=import_all, args=(_NEXT_IMPORT,))
         train.start()
         try:
-            with left_out(), having_workers_forked():
+            with left_out(), imported_by_itself(), having_workers_forked():
                 context: Any = ray.init(
                     address="local",
                     num_cpus=self.machine.logical_cpus(self._workers),
