@@ -77,11 +77,21 @@ class CallPlan:
         """Return the step after the last one of the call that begins with a step."""
         halt = self.halt_every or self.plan.steps_per_epoch
         to_halt = halt - step % halt
-        return min(step + min(self.most_steps, to_halt), self.plan.steps_per_epoch)
+        return min(step + min(self.most_steps, to_halt), self._same_until(step))
 
     def rows_of(self, first: int, last: int) -> list[int]:
         """Return how many rows the worker holds in each of some steps."""
         return [self.plan.rows_of_worker(step, worker=self.worker) for step in range(first, last)]
+
+    def _same_until(self, step: int) -> int:
+        """Return the step up to which steps have as many rows as this one: the last has fewer.
+
+        A step of other rows is another program for XLA, which one worker compiles for the others
+        before they begin the call (`single_flight.py`).
+        """
+        last = self.plan.steps_per_epoch - 1
+        short = self.plan.rows_of_step(last) < self.plan.batch_size
+        return last if short and step < last else last + 1
 
     @cached_property
     def _first_epoch(self) -> list[int]:

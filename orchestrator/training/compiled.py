@@ -27,6 +27,7 @@ from pathlib import Path
 
 from orchestrator.errors import UnavailableError
 from orchestrator.storage.atomic import write_atomic
+from orchestrator.training.single_flight import SingleFlight
 
 #: Programs that are kept for each processor and version; one of `lstm-mnist` takes 0.5 MB.
 MOST = 64
@@ -94,6 +95,16 @@ class CompiledPrograms:
                 (self._at_work / program.name).symlink_to(program)
         os.environ[_FLAGS] = f"{asked} {_DIRECTORY}={self._at_work} {_DEVICES}".strip()
         return len(list(self._at_work.glob(_PROGRAM)))
+
+    def flight(self, attempt: str) -> SingleFlight | None:
+        """Return who says which worker of this machine compiles; None if they share no programs.
+
+        Args:
+            attempt: Name of the attempt.
+        """
+        if str(self._at_work) not in os.environ.get(_FLAGS, ""):
+            return None
+        return SingleFlight(self._at_work / attempt)
 
     def publish(self) -> None:
         """Keep the programs that were compiled since; where there is no room, it is printed."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from orchestrator.training.single_flight import SingleFlight
+
 
 #: Steppers, with their iterators, until the process ends: TensorFlow waits for seconds when an
 #: iterator over Python's rows is dropped, and a worker has nothing to wait for.
@@ -56,6 +58,7 @@ def train(
     start: Checkpoint = BEGINNING,
     checkpoint_every: int | None = None,
     keep: int = 2,
+    flight: SingleFlight | None = None,
     beside: Callable[[Stepper], Sequence[keras.callbacks.Callback]] = lambda stepper: (),
 ) -> Trained:
     """Train a model from a checkpoint to the end of the plan, or until a callback ends it.
@@ -69,6 +72,7 @@ def train(
         start: Where it begins.
         checkpoint_every: Steps of an epoch between checkpoints; None: one at the end of each.
         keep: How many of the newest checkpoints to keep, beside the best.
+        flight: Says which worker of a machine compiles the step; None: each one.
         beside: Gives more callbacks, of which a checkpoint holds nothing.
 
     Raises:
@@ -86,7 +90,7 @@ def train(
         if start.arrays:
             state.write(start.arrays)
         calls = _calls(reader, start, halt_every=checkpoint_every)
-        stepper = Stepper(model, calls, strategy, wishes_pause=wish)
+        stepper = Stepper(model, calls, strategy, wishes_pause=wish, flight=flight)
         _KEPT.append(stepper)
         position = Position(stepper, start, news)
         checkpoints = Checkpoints(

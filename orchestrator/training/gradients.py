@@ -12,21 +12,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 
-def train_step_of(model: keras.Model) -> Callable[[tuple[Any, Any]], Any]:
-    """Return the function that trains on one batch (x, y) of this worker.
+def is_compiled(model: keras.Model) -> bool:
+    """Return whether XLA compiles a model's forward and backward pass.
 
-    It is the model's own `train_step`, unless that is Keras's default and the model was compiled
-    with `jit_compile` (which Keras doesn't turn on by itself under a strategy).
+    So it is where the model was compiled with `jit_compile` (which Keras doesn't turn on by itself
+    under a strategy) and has no `train_step` of its own.
     """
     import keras
 
-    overridden = type(model).train_step is not keras.Model.train_step
-    return model.train_step if overridden or not model.jit_compile else _compiled_step(model)
+    return model.jit_compile and type(model).train_step is keras.Model.train_step
 
 
-def _compiled_step(model: keras.Model) -> Callable[[tuple[Any, Any]], Any]:
+def train_step_of(
+    model: keras.Model, *, computed: Callable[[tf.Tensor], Any] = lambda loss: None
+) -> Callable[[tuple[Any, Any]], Any]:
+    """Return the function that trains on one batch (x, y) of this worker.
+
+    Args:
+        model: The model. What isn't compiled is its own `train_step`.
+        computed: Called, while a compiled step is traced, with what the compiled part gives.
+    """
+    return _compiled_step(model, computed) if is_compiled(model) else model.train_step
+
+
+def _compiled_step(
+    model: keras.Model, computed: Callable[[tf.Tensor], Any]
+) -> Callable[[tuple[Any, Any]], Any]:
     import tensorflow as tf
 
     loss_metric = next(metric for metric in model.metrics if metric.name == "loss")
@@ -43,6 +57,7 @@ def _compiled_step(model: keras.Model) -> Callable[[tuple[Any, Any]], Any]:
     def train_step(data: tuple[Any, Any]) -> Any:
         x, y = data
         loss, predicted, gradients = forward_and_backward(x, y)
+        computed(loss)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         loss_metric.update_state(loss * replicas, sample_weight=tf.shape(y)[0])
         model.optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import RunFailedError
 from orchestrator.records.timeline import phase
-from orchestrator.training.gradients import train_step_of
+from orchestrator.training.gradients import is_compiled, train_step_of
 from orchestrator.training.malloc import keep_freed_memory
 from orchestrator.training.reduction import GradientReduction
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from orchestrator.data.plan import TrainingPlan
     from orchestrator.training.calls import CallPlan
+    from orchestrator.training.single_flight import SingleFlight
 
 
 class Stepper:
@@ -38,6 +39,7 @@ class Stepper:
         calls: The calls to come.
         strategy: The strategy it trains under.
         wishes_pause: Asked before each call whether this worker wishes to pause.
+        flight: Says who compiles the step; None: each worker.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Stepper:
         strategy: tf.distribute.Strategy,
         *,
         wishes_pause: Callable[[], bool] = lambda: False,
+        flight: SingleFlight | None = None,
     ) -> None:
         self.model = model
         #: Epoch that is being trained, from 0.
@@ -62,6 +65,7 @@ class Stepper:
         self._logs: dict[str, float] = {}
         self._calls = calls
         self._wishes_pause = wishes_pause
+        self._flight = flight if is_compiled(model) else None
         self._iterator: Any = None
         self._reduction = GradientReduction()
         self._reduction.attach(model.optimizer)
@@ -102,8 +106,9 @@ class Stepper:
             self._graph = self._build_graph(iterator)
         held = self._calls.rows_of(self.step, last)
         wish = tf.constant(float(self._wishes_pause()))
+        leads = tf.constant(self._flight is not None and self._flight.leads(max(held[0], 1)))
         broken, pause, logs = self._graph(
-            iterator, *_bounds_and_shares(held, self.plan, self.step), wish
+            iterator, *_bounds_and_shares(held, self.plan, self.step), wish, leads
         )
         values = {name: float(value) for name, value in logs.items()}
         self._check_finite(int(broken), values)
@@ -130,10 +135,9 @@ class Stepper:
         import tensorflow as tf
 
         model, strategy = self.model, self._strategy
-        train_step = train_step_of(model)
 
         def one_step(*of: Any) -> tuple[tf.Tensor, tf.Tensor]:
-            return self._trace_step(train_step, *of)
+            return self._trace_step(*of)
 
         def metrics() -> dict[str, Any]:
             return model.get_metrics_result()
@@ -145,13 +149,18 @@ class Stepper:
         # AutoGraph would rewrite all that is called here, and Keras's own train function keeps it
         # from a model's code too: it took 0.4 s of the 1.3 s that the trace of an LSTM takes.
         @tf.function(autograph=False)
-        def steps(iterator: Any, bounds: tf.Tensor, shares: tf.Tensor, wish: tf.Tensor) -> Any:
+        def steps(
+            iterator: Any, bounds: tf.Tensor, shares: tf.Tensor, wish: tf.Tensor, leads: tf.Tensor
+        ) -> Any:
             rows = next(iterator)
             strategy.run(check, args=(rows, bounds[-1]))
 
             def take(index: tf.Tensor, broken: tf.Tensor, _: tf.Tensor) -> tuple[Any, ...]:
                 step = slice(bounds[index], bounds[index + 1])
-                finite, pause = strategy.run(one_step, args=(rows, step, shares[index], wish))
+                tells = tf.logical_and(leads, index == 0)
+                finite, pause = strategy.run(
+                    one_step, args=(rows, step, shares[index], wish, tells)
+                )
                 breaks = tf.logical_and(broken < 0, tf.logical_not(finite))
                 return index + 1, tf.where(breaks, index, broken), pause
 
@@ -165,24 +174,25 @@ class Stepper:
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None,), tf.float32),
             tf.TensorSpec((), tf.float32),
+            tf.TensorSpec((), tf.bool),
         )
 
     def _trace_step(
         self,
-        train_step: Callable[[tuple[Any, Any]], Any],
         rows: tuple[Any, tf.Tensor],
         step: slice,
         share: tf.Tensor,
         wish: tf.Tensor,
+        tells: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Make the graph of one step: this Python runs then, not when steps are taken.
 
         Args:
-            train_step: Trains on (x, y).
             rows: Those of the call.
             step: Those of the step among them.
             share: Scalar: what they count for (`GradientReduction.step`).
             wish: Scalar: whether this worker wishes to pause.
+            tells: Scalar: whether the other workers wait for what XLA makes of this step.
 
         Returns:
             Whether the summed gradient is finite, and whether any worker wishes to pause.
@@ -192,6 +202,12 @@ class Stepper:
         counted = [] if self.plan.every_worker_has_rows else self.model.metrics_variables
         before = [variable.value + 0 for variable in counted]
         x, y = tf.nest.map_structure(operator.itemgetter(step), rows)
+
+        def computed(loss: tf.Tensor) -> None:
+            if self._flight is not None:
+                self._flight.tell(tf.shape(y)[0], tells, loss)
+
+        train_step = train_step_of(self.model, computed=computed)
         with phase("trace"), self._reduction.step(share, wish):
             train_step((x, y))
         # A row that was only lent to take part in the sum is not counted.

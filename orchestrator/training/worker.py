@@ -135,12 +135,17 @@ class _Worker:
                 start=store.load(self.task.checkpoint) if self.task.checkpoint else BEGINNING,
                 checkpoint_every=spec.checkpoint_every,
                 keep=spec.keep,
+                flight=None if programs is None else programs.flight(self._attempt_name),
                 beside=beside,
             )
         except PausedError:
             if told_to_end():
                 write_json(self.task.attempt.preemption(self.rank), {"host": socket.gethostname()})
             raise
+
+    @property
+    def _attempt_name(self) -> str:
+        return f"{self.task.run.path.name}-{self.task.attempt.path.name}"
 
     @property
     def _deterministic(self) -> bool:

@@ -101,6 +101,16 @@ def test_metrics_are_those_of_plain_keras(trained, model, workers):
 
 
 @pytest.mark.parametrize("workers", WORKERS)
+def test_one_worker_compiles_a_step_for_all(trained, workers):
+    files = [path.name for path in (trained / f"flight-lstm-adam-xla-{workers}").iterdir()]
+    begun = {name.removesuffix(".begun") for name in files if name.endswith(".begun")}
+    done = {name.removesuffix(".done") for name in files if name.endswith(".done")}
+    assert len(begun) > 1  # The last step has fewer rows.
+    assert begun == done
+    assert not (trained / f"flight-dense-adam-{workers}").exists()
+
+
+@pytest.mark.parametrize("workers", WORKERS)
 def test_all_ranks_hold_the_same_weights(trained, workers):
     first = np.load(trained / f"weights-{workers}-0.npz")
     for rank in range(1, workers):
