@@ -30,7 +30,7 @@ from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
 from orchestrator.driver.place import Room
 from orchestrator.errors import UnavailableError
-from orchestrator.imports import import_all
+from orchestrator.imports import RAY_TRAIN, import_all
 from orchestrator.records.timeline import phase
 
 #: Settings of a Ray that nobody else uses, in this process and the workers.
@@ -50,9 +50,6 @@ EMBEDDED_SETTINGS = {
 
 #: Files of Ray's session that are kept in the run's folder.
 _KEPT_LOGS = ("worker-*", "raylet.*", "gcs_server.err", "dashboard.log", "train/*.log")
-
-#: What the driver imports once Ray is up.
-_NEXT_IMPORT = "ray.train.v2.api.data_parallel_trainer"
 
 #: Training reads memory-mapped files, so little passes through Ray's object store.
 _OBJECT_STORE_BYTES = 200 * 1024 * 1024
@@ -213,7 +210,7 @@ class EmbeddedRay:
         from ray.job_config import JobConfig
 
         # Ray waits for its processes while it starts; what the driver needs next can be read then.
-        train = threading.Thread(target=import_all, args=(_NEXT_IMPORT,))
+        train = threading.Thread(target=import_all, args=(RAY_TRAIN,))
         train.start()
         try:
             with left_out(), imported_by_itself(), having_workers_forked():
