@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -33,16 +34,35 @@ class Update:
 
 
 class Monitor:
-    """A mailbox; one lives in an actor of its own, so that neither side waits for the other."""
+    """A mailbox; one lives in an actor of its own, so that neither side waits for the other.
+
+    Several threads call its methods at the same time.
+    """
 
     def __init__(self) -> None:
         self._updates: list[Update] = []
+        self._closed = False
+        self._comes = threading.Condition()
 
     def publish(self, update: Update) -> None:
         """Leave an update."""
-        self._updates.append(update)
+        with self._comes:
+            self._updates.append(update)
+            self._comes.notify()
 
-    def drain(self) -> list[Update]:
-        """Take all updates that were left, oldest first."""
-        updates, self._updates = self._updates, []
+    def close(self) -> None:
+        """Have nobody wait for news any more."""
+        with self._comes:
+            self._closed = True
+            self._comes.notify()
+
+    def drain(self, wait_s: float) -> list[Update]:
+        """Take all updates that were left, oldest first; where there is none, wait for one.
+
+        Args:
+            wait_s: Most seconds to wait.
+        """
+        with self._comes:
+            self._comes.wait_for(lambda: self._updates or self._closed, wait_s)
+            updates, self._updates = self._updates, []
         return updates

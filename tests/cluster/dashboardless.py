@@ -22,9 +22,12 @@ with EmbeddedRay(workers=1, logs=Path(sys.argv[1])) as place:
 
     services.start_ray_process = start_silent
     place.start()
+    processes = worker._global_node.all_processes
+    told = {"begins_with": sorted({"dashboard", "monitor", "log_monitor"} & set(processes))}
     place.show()
-    told = {"address": place.dashboard, "computed": ray.get(ray.remote(lambda: 3).remote())}
-    worker._global_node.all_processes["dashboard"][0].process.kill()
+    told["shows"] = sorted({"dashboard", "monitor", "log_monitor"} & set(processes))
+    told |= {"address": place.dashboard, "computed": ray.get(ray.remote(lambda: 3).remote())}
+    processes["dashboard"][0].process.kill()
     try:
         await_dashboard()
     except UnavailableError as err:

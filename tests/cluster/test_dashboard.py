@@ -1,4 +1,4 @@
-"""The dashboard of an embedded Ray: no run waits for it."""
+"""The dashboard of an embedded Ray: it comes after the run's start, and no run waits for it."""
 
 import json
 import os
@@ -22,6 +22,8 @@ def test_a_dashboard_that_never_answers_holds_nothing_up(tmp_path):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told == {
+        "begins_with": [],
+        "shows": ["dashboard", "monitor"],
         "address": None,
         "computed": 3,
         "error": "The Ray dashboard did not come up.",
