@@ -25,6 +25,9 @@ from orchestrator.errors import UnavailableError
 #: What stands in the control store for the address until the dashboard knows it.
 _TO_COME = b"127.0.0.1:0"
 
+#: What Ray calls what is started late.
+_STARTED = ("dashboard", "monitor")
+
 #: It gives way to the run, but a run that keeps all cores busy must not keep it from coming up.
 _NICENESS = 5
 
@@ -76,34 +79,40 @@ class LateDashboard:
 
     def __init__(self, temporary: Path) -> None:
         self._temporary = temporary
-        self._wanted, self._started, self._over = (threading.Event() for _ in range(3))
+        self._wanted, self._called_off = threading.Event(), threading.Event()
+        self._settled, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name="dashboard", daemon=True)
         self._thread.start()
 
     def start(self) -> None:
         """Start it now, if it isn't; it will answer later."""
         self._wanted.set()
-        self._started.wait()
+        self._settled.wait()
+
+    def call_off(self) -> None:
+        """Start nothing from now on; what was started is for Ray to end."""
+        self._called_off.set()
+        self.start()
 
     def end(self) -> None:
-        """End it, or leave it out for good."""
+        """End what Ray has not ended."""
+        self.call_off()
         self._over.set()
-        self._wanted.set()
         self._thread.join()
 
     def _keep(self) -> None:
         self._wanted.wait(_LATEST_S)
         try:
-            if not self._over.is_set():
+            if not self._called_off.is_set():
                 node = _node()
                 with imported_by_itself(), _not_waited_for(), _temporary_files_in(self._temporary):
                     node.start_api_server(include_dashboard=True, raise_on_failure=False)
                 node.start_monitor()
-                for name in ("dashboard", "monitor"):
-                    (info,) = node.all_processes[name]
+                started = (info for name in _STARTED for info in node.all_processes.get(name, ()))
+                for info in started:
                     os.setpriority(os.PRIO_PROCESS, info.process.pid, _NICENESS)
         finally:
-            self._started.set()
+            self._settled.set()
         # Linux ends Ray's processes with the thread that has started them.
         self._over.wait()
 

@@ -232,11 +232,13 @@ class EmbeddedRay:
 
     def _stop(self) -> None:
         if self._late is not None:
-            self._late.end()
+            self._late.call_off()
         if "ray" in sys.modules:
             import ray
 
             ray.shutdown()
+        if self._late is not None:
+            self._late.end()
         self._keep_logs()
         if self._server is not None:
             self._server.terminate()

@@ -38,6 +38,9 @@ from orchestrator.training.device import choose_device
 from orchestrator.training.monitor import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
 
+#: The dashboard comes up within this time; a run may be over sooner.
+_DASHBOARD_S = 30.0
+
 
 @dataclass(kw_only=True)
 class Driver:
@@ -114,6 +117,7 @@ class Driver:
         provenance = Provenance.collect(self.job.path)
         self._fields = {"device": self.spec.device, "versions": provenance.versions}
         self._told_dashboard = False
+        self._shown_s: float | None = None
         self._told = {e.details["epoch"] for e in self._log.read() if e.event == "epoch"}
         states = self._log.states()
         before = states[:-1] if self.queued else states
@@ -192,7 +196,8 @@ class Driver:
             results = supervisor.run()
         finally:
             self._fields["workers"] = supervisor.workers or self.spec.workers
-        if not self._told_dashboard:
+        late = self._shown_s is not None and time.monotonic() - self._shown_s > _DASHBOARD_S
+        if late and not self._told_dashboard:
             self.observer.note("The Ray dashboard did not answer during this run.")
         for entry in results[0].history:
             self._log_epoch(entry, datetime.now(UTC))
@@ -275,6 +280,7 @@ class Driver:
         """Write news down and pass it on; an epoch that was told before is no news."""
         if update.kind == "first_step":
             self.place.show()
+            self._shown_s = self._shown_s or time.monotonic()
         self._tell_dashboard()
         at = datetime.fromtimestamp(update.time_s, UTC)
         if update.phase is not None:

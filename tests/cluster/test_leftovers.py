@@ -12,22 +12,23 @@ from orchestrator.cluster.leftovers import MARK, end_leftovers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
 
-#: A process with a title, that starts an agent of Ray's and tells its number.
-PARENT = "exec -a {title} bash -c '(exec -a ray::DashboardAgent sleep 60) & echo $!; wait'"
+#: A process with a title, that starts another with a title and tells its number.
+PARENT = "exec -a '{title}' bash -c '(exec -a {child} sleep 60) & echo $!; wait'"
 
 
 @contextlib.contextmanager
-def agent_of(title):
+def parent_of(child, *, title):
+    """Start both; the parent waits for nothing but its child."""
     parent = subprocess.Popen(
-        ["bash", "-c", PARENT.format(title=title)], stdout=subprocess.PIPE, text=True
+        ["bash", "-c", PARENT.format(title=title, child=child)], stdout=subprocess.PIPE, text=True
     )
     with parent:
-        agent = int(parent.stdout.readline())
+        number = int(parent.stdout.readline())
         try:
-            yield agent, parent
+            yield parent
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(agent, signal.SIGKILL)
+                os.kill(number, signal.SIGKILL)
 
 
 def marked(value):
@@ -42,8 +43,16 @@ def test_what_carries_the_mark_is_ended():
         another.kill()
 
 
-def test_an_agent_without_a_raylet_is_ended_and_one_that_has_its_own_is_not():
-    with agent_of("/ray/raylet/raylet") as (_, raylet), agent_of("init") as (_, init):
+@pytest.mark.parametrize(
+    ("title", "owner"),
+    [
+        ("ray::DashboardAgent", "/ray/raylet/raylet"),
+        ("ray::RuntimeEnvAgent", "/ray/raylet/raylet"),
+        ("ray-dashboard-MetricsHead-0", "python -c from multiprocessing.forkserver import main"),
+    ],
+)
+def test_what_has_lost_its_owner_is_ended_and_what_has_it_is_not(title, owner):
+    with parent_of(title, title=owner) as owning, parent_of(title, title="init") as init:
         end_leftovers("nobody's")
-        init.wait(timeout=10)  # It waits for nothing but its agent.
-        assert raylet.poll() is None
+        init.wait(timeout=10)
+        assert owning.poll() is None
