@@ -1,9 +1,9 @@
 """Placement groups whose maker has died, given back.
 
 Ray keeps a group that an actor made until the actor's whole job ends (the condition in
-`GcsPlacementGroup::IsPlacementGroupLifetimeDone`), and Ray Train's own cleaner hears of a group
-only once its workers run. A controller that dies before that leaves one behind, and the next
-attempt would wait for the very CPUs that the last one holds.
+`GcsPlacementGroup::IsPlacementGroupLifetimeDone`). A controller that dies leaves one behind, and
+the next attempt would wait for the very CPUs that the last one holds. Ray Train's own cleaner hears
+of a group only once its workers run, and depends on the dashboard; so it is left out (`group.py`).
 """
 
 from __future__ import annotations

@@ -159,13 +159,27 @@ class TrainingGroup:
 
 
 def _trainer(task: WorkerTask, workers: int, monitor: Any, environment: Mapping[str, Any]) -> Any:
+    from ray.train.v2._internal.callbacks.placement_group_callback import (
+        PlacementGroupCleanerCallback,
+    )
     from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     from orchestrator.training.backend import TensorFlowClusterConfig
     from orchestrator.training.entry import train_worker
 
-    return DataParallelTrainer(
+    class Trainer(DataParallelTrainer):
+        """Ray's, without the actor that gives placement groups of dead controllers back.
+
+        The supervisor does that (`abandoned.py`). Ray's asks the dashboard each second whether the
+        controller lives, and a run that ended while the dashboard was coming up waited 8 s for it.
+        """
+
+        def _create_default_callbacks(self) -> list[Any]:
+            callbacks = super()._create_default_callbacks()
+            return [c for c in callbacks if not isinstance(c, PlacementGroupCleanerCallback)]
+
+    return Trainer(
         train_worker,
         train_loop_config={"task": dataclasses.replace(task, monitor=monitor)},
         backend_config=TensorFlowClusterConfig(),
