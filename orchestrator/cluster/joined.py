@@ -73,7 +73,8 @@ class JoinedRay:
         assert self._session is not None
         self._servers = self._servers or NodeServers(self._session)
         self._servers.start_on(living_nodes())
-        import_all(RAY_TRAIN)
+        with phase("import of Ray Train"):
+            import_all(RAY_TRAIN)
 
     def show(self) -> None:
         """Do nothing: the dashboard is up, or not for this run to start."""

@@ -52,7 +52,8 @@ class WarmRay:
 
     def start(self) -> None:
         """Import what comes next, since the cluster is up."""
-        import_all(RAY_TRAIN)
+        with phase("import of Ray Train"):
+            import_all(RAY_TRAIN)
 
     def show(self) -> None:
         """Do nothing: the dashboard is up."""
