@@ -68,7 +68,7 @@ class TrainingGroup:
         self._hear = hear
         # News may be lost with the mailbox; training goes on without, and tells what was done.
         actor: Any = ray.remote(Monitor)
-        mailbox = actor.options(num_cpus=0, max_restarts=-1, max_concurrency=3)
+        mailbox = actor.options(num_cpus=0, max_restarts=-1, max_concurrency=2)
         self._monitor: Any = mailbox.remote()
         self._reply: Any = None
         self._late_after = 0.0
@@ -126,8 +126,6 @@ class TrainingGroup:
             self._trainer.fit()
         except BaseException as err:  # noqa: BLE001 - it is raised again in the other thread
             self._error = err
-        finally:
-            self._monitor.close.remote()
 
     def _collect(self, training: threading.Thread) -> bool:
         """Wait for news a moment, and pass it on; return whether the mailbox can be reached.

@@ -36,24 +36,17 @@ class Update:
 class Monitor:
     """A mailbox; one lives in an actor of its own, so that neither side waits for the other.
 
-    Several threads call its methods at the same time.
+    Its two methods are called at the same time, by a thread each.
     """
 
     def __init__(self) -> None:
         self._updates: list[Update] = []
-        self._closed = False
         self._comes = threading.Condition()
 
     def publish(self, update: Update) -> None:
         """Leave an update."""
         with self._comes:
             self._updates.append(update)
-            self._comes.notify()
-
-    def close(self) -> None:
-        """Have nobody wait for news any more."""
-        with self._comes:
-            self._closed = True
             self._comes.notify()
 
     def drain(self, wait_s: float) -> list[Update]:
@@ -63,6 +56,6 @@ class Monitor:
             wait_s: Most seconds to wait.
         """
         with self._comes:
-            self._comes.wait_for(lambda: self._updates or self._closed, wait_s)
+            self._comes.wait_for(lambda: self._updates, wait_s)
             updates, self._updates = self._updates, []
         return updates

@@ -136,9 +136,6 @@ class Stepper:
 
         model, strategy = self.model, self._strategy
 
-        def one_step(*of: Any) -> tuple[tf.Tensor, tf.Tensor]:
-            return self._trace_step(*of)
-
         def metrics() -> dict[str, Any]:
             return model.get_metrics_result()
 
@@ -158,9 +155,8 @@ class Stepper:
             def take(index: tf.Tensor, broken: tf.Tensor, _: tf.Tensor) -> tuple[Any, ...]:
                 step = slice(bounds[index], bounds[index + 1])
                 tells = tf.logical_and(leads, index == 0)
-                finite, pause = strategy.run(
-                    one_step, args=(rows, step, shares[index], wish, tells)
-                )
+                of = (rows, step, shares[index], wish, tells)
+                finite, pause = strategy.run(self._trace_step, args=of)
                 breaks = tf.logical_and(broken < 0, tf.logical_not(finite))
                 return index + 1, tf.where(breaks, index, broken), pause
 

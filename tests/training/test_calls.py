@@ -60,6 +60,13 @@ def test_all_workers_take_the_same_steps_in_a_call(calls):
         ]
 
 
+@given(plans())
+def test_steps_of_a_call_have_as_many_rows_as_its_first(calls):
+    for call in map(calls.number, range(calls.total)):
+        steps = range(call.first, call.last)
+        assert len({calls.plan.rows_of_step(step) for step in steps}) == 1
+
+
 def test_training_that_is_over_has_no_call():
     plan = TrainingPlan(rows=50, streams=2, workers=2, batch_size=7, epochs=3)
     assert CallPlan(plan=plan, worker=0, start_epoch=3).total == 0
