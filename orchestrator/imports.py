@@ -5,9 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 
-#: What a driver needs of Ray Train, for a second of processor time.
-RAY_TRAIN = "ray.train.v2.api.data_parallel_trainer"
-
 
 def import_all(*modules: str) -> None:
     """Import modules while no garbage is collected, for as long as that takes.

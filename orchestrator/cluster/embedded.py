@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
 from orchestrator.driver.place import Room
 from orchestrator.errors import UnavailableError
-from orchestrator.imports import RAY_TRAIN, import_all
+from orchestrator.imports import import_all
 from orchestrator.records.timeline import phase
 
 #: Settings of a Ray that nobody else uses, in this process and the workers.
@@ -209,9 +208,6 @@ class EmbeddedRay:
         import ray
         from ray.job_config import JobConfig
 
-        # Ray waits for its processes while it starts; what the driver needs next can be read then.
-        train = threading.Thread(target=import_all, args=(RAY_TRAIN,))
-        train.start()
         try:
             with left_out(), imported_by_itself(), having_workers_forked():
                 context: Any = ray.init(
@@ -225,8 +221,6 @@ class EmbeddedRay:
                 )
         except Exception as err:
             raise UnavailableError(f"Ray did not start: {err}", hint=_start_hint(err)) from err
-        finally:
-            train.join()
         self._session = Path(context.address_info["session_dir"])
         self._late = LateDashboard(self._folder)
 

@@ -57,11 +57,9 @@ PRELOAD = (
 #: What is imported with the environment of the first worker: Ray's core reads its settings, and
 #: which job and raylet it belongs to, when it is imported.
 PRELOAD_RAY = (
-    "ray.train.v2.api.data_parallel_trainer",
     "ray.tune",
     "ray._private.arrow_serialization",
-    "orchestrator.training.backend",
-    "orchestrator.training.entry",
+    "orchestrator.training.trainer",
 )
 
 #: What Ray's core reads once, from the environment that it finds first.

@@ -1,16 +1,14 @@
 """The program that a Ray of our own starts for each process of its, in place of `setup_worker.py`.
 
 Ray's own one imports Ray, for half a second of processor time, to put an environment in place and
-become the worker: for nine processes of a run of four workers, before any of them does anything.
-This one needs the standard library only, and becomes the fork server's client (`forkclient.py`).
+become the worker: for seven processes of a run of four workers, before any of them does anything.
+This one needs little of the standard library, and is the fork server's client (`forkclient.py`).
 Whatever else Ray may ask for is left to Ray's.
 """
 
 import json
 import os
-import re
 import sys
-from pathlib import Path
 
 #: Environment variable of the fork server's address, as `forkclient.py` takes it.
 ADDRESS = "LAUNCH_JOB_FORK_SERVER"
@@ -18,21 +16,19 @@ ADDRESS = "LAUNCH_JOB_FORK_SERVER"
 _CONTEXT = "--serialized-runtime-env-context="
 _LANGUAGE = "--language="
 
-_CLIENT = Path(__file__).with_name("forkclient.py")
-
-#: What Ray replaces by nothing in a variable's value, once known names have been replaced.
-_UNKNOWN = re.compile(r"\$\{[A-Z0-9_]+\}")
-
 #: Name of Ray's own program, which lies beside the worker's.
 _RAYS_OWN = "setup_worker.py"
 
 
-def command(argv: list[str]) -> list[str]:
-    """Return the command line to become, and put into the environment what Ray wants there.
+def prepare(argv: list[str]) -> list[str] | None:
+    """Put what Ray wants there into the environment, and return the command line to fork.
 
     Args:
         argv: What Ray gives its `setup_worker.py`: the worker's program and its arguments, and
             among them the language, and the runtime environment as JSON if there is one.
+
+    Returns:
+        The worker's program and what of its arguments is its own; None if it is left to Ray.
     """
     said = [arg for arg in argv if arg.startswith((_CONTEXT, _LANGUAGE))]
     context = next((arg.removeprefix(_CONTEXT) for arg in said if arg.startswith(_CONTEXT)), "{}")
@@ -44,13 +40,34 @@ def command(argv: list[str]) -> list[str]:
         and not wanted.get("override_worker_entrypoint")
     )
     if not plain:
-        return [sys.executable, str(Path(argv[0]).with_name(_RAYS_OWN)), *argv]
+        return None
     for name, value in (wanted.get("env_vars") or {}).items():
-        os.environ[name] = _UNKNOWN.sub("", os.path.expandvars(value))
-    worker = [arg for arg in argv if arg not in said]
-    return [sys.executable, "-I", "-S", str(_CLIENT), os.environ[ADDRESS], *worker]
+        os.environ[name] = _expanded(value)
+    return [arg for arg in argv if arg not in said]
+
+
+def _expanded(value: str) -> str:
+    """Return a variable's value with others' in place of their names, as Ray does it."""
+    if "$" not in value:
+        return value
+    import re
+
+    # Known names first; what is left then is replaced by nothing.
+    return re.sub(r"\$\{[A-Z0-9_]+\}", "", os.path.expandvars(value))
+
+
+def rays_own(argv: list[str]) -> list[str]:
+    """Return the command line of Ray's own program in place of this one."""
+    program = os.path.join(os.path.dirname(argv[0]), _RAYS_OWN)  # noqa: PTH118, PTH120
+    return [sys.executable, program, *argv]
 
 
 if __name__ == "__main__":
-    become = command(sys.argv[1:])
-    os.execv(become[0], become)
+    import forkclient  # type: ignore[import-not-found]  # It lies beside this file.
+
+    del sys.path[0]  # Other modules there have the names of Python's own.
+    worker = prepare(sys.argv[1:])
+    if worker is None:
+        os.execv(sys.executable, rays_own(sys.argv[1:]))
+    else:
+        sys.exit(forkclient.main(os.environ[ADDRESS], worker))

@@ -89,8 +89,8 @@ class JobServers:
 
     def _become_server(self, job: str, listening: int) -> NoReturn:
         path = socket_of(self._folder, job)
-        path.unlink(missing_ok=True)
-        server = ForkServer(str(path))
+        Path(path).unlink(missing_ok=True)
+        server = ForkServer(path)
         os.close(listening)
         signal.signal(signal.SIGTERM, lambda *_: server.retire())
         belongs = {"RAY_JOB_ID": job, "RAY_RAYLET_PID": self._raylet}
@@ -128,7 +128,7 @@ def claim_job(address: Path, job: str) -> None:
     """
     prepare_job(address, job)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-        server.connect(str(socket_of(address.parent, job)))
+        server.connect(socket_of(address.parent, job))
         send_request(server, [], claim=True, path=[str(Path(p).absolute()) for p in sys.path])
         server.recv(_ANSWER_BYTES)
 

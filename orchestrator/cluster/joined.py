@@ -24,7 +24,6 @@ from orchestrator.cluster.node_server import NodeServers
 from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.driver.place import Room
 from orchestrator.errors import UnavailableError
-from orchestrator.imports import RAY_TRAIN, import_all
 from orchestrator.records.timeline import phase
 from orchestrator.secrets import FILE, load_secrets
 from orchestrator.storage.storage import Storage
@@ -73,8 +72,6 @@ class JoinedRay:
         assert self._session is not None
         self._servers = self._servers or NodeServers(self._session)
         self._servers.start_on(living_nodes())
-        with phase("import of Ray Train"):
-            import_all(RAY_TRAIN)
 
     def show(self) -> None:
         """Do nothing: the dashboard is up, or not for this run to start."""

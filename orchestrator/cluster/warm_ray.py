@@ -19,7 +19,7 @@ from orchestrator.cluster.settings import apply
 from orchestrator.cluster.warm import WarmCluster, find_warm, use_lock
 from orchestrator.driver.place import Room
 from orchestrator.errors import UnavailableError
-from orchestrator.imports import RAY_TRAIN, import_all
+from orchestrator.imports import import_all
 from orchestrator.records.timeline import phase
 
 
@@ -51,9 +51,7 @@ class WarmRay:
         return {}
 
     def start(self) -> None:
-        """Import what comes next, since the cluster is up."""
-        with phase("import of Ray Train"):
-            import_all(RAY_TRAIN)
+        """Do nothing: the cluster is up, and was joined on entering."""
 
     def show(self) -> None:
         """Do nothing: the dashboard is up."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 from orchestrator.errors import StoppedError
 from orchestrator.interrupts import Interrupts
 from orchestrator.storage.atomic import leave_request
+from orchestrator.training.controller import TrainController
 from orchestrator.training.failure import Failure, first_failure
-from orchestrator.training.monitor import Monitor, Update
+from orchestrator.training.monitor import Update
 from orchestrator.training.task import WorkerTask
 
 #: How often signals and the workers' results are looked at.
@@ -64,19 +64,19 @@ class TrainingGroup:
         environment: Mapping[str, Any],
     ) -> None:
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._hear = hear
-        # News may be lost with the mailbox; training goes on without, and tells what was done.
-        actor: Any = ray.remote(Monitor)
-        mailbox = actor.options(num_cpus=0, max_restarts=-1, max_concurrency=2)
-        self._monitor: Any = mailbox.remote()
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        # News is left and taken while it trains.
+        actor: Any = ray.remote(num_cpus=0, max_concurrency=3, scheduling_strategy=here)
+        self._controller: Any = actor(TrainController).remote()
         self._reply: Any = None
         self._late_after = 0.0
-        self._trainer = _trainer(task, workers, self._monitor, environment)
+        self._wanted = (dataclasses.replace(task, monitor=self._controller), workers, environment)
         self._attempt = task.attempt
         self._results = [task.attempt.result(rank) for rank in range(workers)]
         self._training = False
-        self._error: BaseException | None = None
 
     def run(self, interrupts: Interrupts) -> None:
         """Train until the workers have ended, passing news on.
@@ -90,14 +90,14 @@ class TrainingGroup:
             WorkersFailedError: A worker failed, or Ray Train did.
             StoppedError: The run was to stop, and there was nothing to wait for.
         """
-        # In a thread, so that this one hears news and signals.
-        thread = threading.Thread(target=self._fit, name="ray-train", daemon=True)
-        thread.start()
+        import ray
+
+        training = self._controller.train.remote(*self._wanted)
         stop_by = ended_by = None
-        training = True
-        while training:
-            training = thread.is_alive()  # What was told last is collected once it isn't.
-            reachable = self._collect(thread)
+        ended = False
+        while not ended:
+            ended = bool(ray.wait([training], timeout=0)[0])
+            reachable = self._collect()  # Once it has ended, too: what was told last.
             now = time.monotonic()
             if self._wants_to_stop(interrupts):
                 if stop_by is None:
@@ -110,8 +110,19 @@ class TrainingGroup:
                 ended_by = ended_by or now + _LINGER_S
                 if now > ended_by:
                     return
-        if self._error is not None and not all(path.exists() for path in self._results):
-            raise WorkersFailedError(first_failure(self._attempt, self._error)) from self._error
+        self._conclude(training)
+
+    def _conclude(self, training: Any) -> None:
+        """End the controller, whose training has ended; raise its failure, if it failed."""
+        import ray
+
+        try:
+            failure: Failure | None = ray.get(training)
+            ray.kill(self._controller)
+        except ray.exceptions.RayError as err:
+            failure = first_failure(self._attempt, err)
+        if failure is not None and not all(path.exists() for path in self._results):
+            raise WorkersFailedError(failure)
 
     def _wants_to_stop(self, interrupts: Interrupts) -> bool:
         stop_request = self._attempt.run.stop_request
@@ -121,72 +132,24 @@ class TrainingGroup:
             asked = True
         return asked
 
-    def _fit(self) -> None:
-        try:
-            self._trainer.fit()
-        except BaseException as err:  # noqa: BLE001 - it is raised again in the other thread
-            self._error = err
-
-    def _collect(self, training: threading.Thread) -> bool:
-        """Wait for news a moment, and pass it on; return whether the mailbox can be reached.
-
-        Args:
-            training: What is at work meanwhile; where the mailbox is lost, its end is waited for.
-        """
+    def _collect(self) -> bool:
+        """Wait for news a moment, and pass it on; return whether the mailbox can be reached."""
         import ray
 
         if self._reply is None:
-            self._reply = self._monitor.drain.remote(_NEWS_S)
+            self._reply = self._controller.drain.remote(_NEWS_S)
             self._late_after = time.monotonic() + _NEWS_S + _REPLY_S
+        replied, _ = ray.wait([self._reply], timeout=_POLL_S)
+        # One that is late is waited for the next time: the mailbox has its news no more.
+        if not replied:
+            return time.monotonic() < self._late_after
+        reply, self._reply = self._reply, None
         try:
-            replied, _ = ray.wait([self._reply], timeout=_POLL_S)
-            # One that is late is waited for the next time: the mailbox has its news no more.
-            if not replied:
-                return time.monotonic() < self._late_after
-            updates = ray.get(self._reply)
+            updates = ray.get(reply)
         except ray.exceptions.RayActorError:
-            self._reply = None
-            training.join(_POLL_S)
             return False
-        self._reply = None
         for update in updates:
             if update.kind in ("first_step", "evaluating"):
                 self._training = update.kind == "first_step"
             self._hear(update)
         return True
-
-
-def _trainer(task: WorkerTask, workers: int, monitor: Any, environment: Mapping[str, Any]) -> Any:
-    from ray.train.v2._internal.callbacks.placement_group_callback import (
-        PlacementGroupCleanerCallback,
-    )
-    from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-
-    from orchestrator.training.backend import TensorFlowClusterConfig
-    from orchestrator.training.entry import train_worker
-
-    class Trainer(DataParallelTrainer):
-        """Ray's, without the actor that gives placement groups of dead controllers back.
-
-        The supervisor does that (`abandoned.py`). Ray's asks the dashboard each second whether the
-        controller lives, and a run that ended while the dashboard was coming up waited 8 s for it.
-        """
-
-        def _create_default_callbacks(self) -> list[Any]:
-            callbacks = super()._create_default_callbacks()
-            return [c for c in callbacks if not isinstance(c, PlacementGroupCleanerCallback)]
-
-    return Trainer(
-        train_worker,
-        train_loop_config={"task": dataclasses.replace(task, monitor=monitor)},
-        backend_config=TensorFlowClusterConfig(),
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=task.device == "gpu"),
-        run_config=RunConfig(  # type: ignore[arg-type]  # Ray's annotation names its old class.
-            name=task.spec.run_id,
-            storage_path=str(task.run.ray),
-            worker_runtime_env=dict(environment),
-            # Whether to start again, and on how many workers, is for the supervisor to say.
-            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
-        ),
-    )

@@ -117,6 +117,43 @@ def _example(manifest: Manifest, *, one_hot: bool) -> tuple[Any, NDArray[Any]]:
 
 
 def _create_variables(training: Training, manifest: Manifest) -> None:
-    # The part of Keras's `fit` that makes variables of layers, metrics, loss and optimizer.
-    batch = _example(manifest, one_hot=training.one_hot)
-    training.model._symbolic_build(data_batch=batch)
+    model, batch = training.model, _example(manifest, one_hot=training.one_hot)
+    if _layers_are_built(model):
+        _create_beside_layers(model, *batch)
+    else:
+        # The part of Keras's `fit` that makes variables of layers, metrics, loss and optimizer.
+        model._symbolic_build(data_batch=batch)
+
+
+def _layers_are_built(model: keras.Model) -> bool:
+    """Return whether a model's layers have told each other their shapes, and it trains as usual."""
+    import keras
+    from keras.src.models import Functional
+
+    connected = isinstance(model, Functional) or (
+        isinstance(model, keras.Sequential) and model.built
+    )
+    return connected and type(model).train_step is keras.Model.train_step
+
+
+def _create_beside_layers(model: keras.Model, x: Any, y: Any) -> None:
+    """Make the variables of metrics, loss and optimizer.
+
+    Keras would trace the layers as well, only to learn the shape of what they give: for an LSTM
+    that takes longer than all the rest.
+    """
+    import keras
+
+    def symbolic(value: Any) -> keras.KerasTensor:
+        return keras.KerasTensor(value.shape, keras.backend.standardize_dtype(value.dtype))
+
+    class Traced(keras.Operation):  # type: ignore[misc]
+        def __init__(self, call: Any) -> None:
+            super().__init__()
+            self.call = call
+
+    x, y = keras.tree.map_structure(symbolic, (x, y))
+    predicted = model.compute_output_spec(x)
+    Traced(model.compute_metrics).compute_output_spec(x, y, predicted, None)
+    Traced(model.compute_loss).compute_output_spec(x, y, predicted)
+    model.optimizer.build(model.trainable_variables)

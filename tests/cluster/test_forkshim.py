@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,17 +34,43 @@ def asked(*, language: str = "PYTHON", **context: object) -> list[str]:
 
 
 def test_a_worker_is_forked_with_the_arguments_that_are_its_own():
-    program, *arguments = forkshim.command(asked(py_executable=sys.executable, command_prefix=[]))
-    assert program == sys.executable
-    assert arguments == [
-        *("-I", "-S", forkclient.__file__, "/run/fork.sock"),
-        *(WORKER, "--raylet-name=raylet", "--runtime-env-hash=1"),
-    ]
+    arguments = forkshim.prepare(asked(py_executable=sys.executable, command_prefix=[]))
+    assert arguments == [WORKER, "--raylet-name=raylet", "--runtime-env-hash=1"]
 
 
 def test_one_without_a_runtime_environment_is_forked_too():
-    arguments = forkshim.command([WORKER, "--language=PYTHON"])
-    assert arguments[-3:] == [forkclient.__file__, "/run/fork.sock", WORKER]
+    assert forkshim.prepare([WORKER, "--language=PYTHON"]) == [WORKER]
+
+
+def test_the_server_is_told_of_the_arguments_and_of_the_variables(tmp_path):
+    import socket
+
+    address = tmp_path / "fork.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address))
+        listener.listen()
+        started = subprocess.Popen(
+            [sys.executable, forkshim.__file__, *asked(env_vars={"A": "1"})],
+            env={**os.environ, forkshim.ADDRESS: str(address)},
+        )
+        client, _ = listener.accept()
+    with client:
+        request, fds = forkclient.receive_request(client)
+        for fd in fds:
+            os.close(fd)
+        client.sendall(struct.pack("!ii", 4711, 7))  # Its process, and how that ended.
+    assert request["argv"][0] == WORKER
+    assert request["env"]["A"] == "1"
+    assert started.wait() == 7
+
+
+def test_one_that_is_left_to_ray_becomes_rays_own(tmp_path):
+    own = tmp_path / "setup_worker.py"
+    own.write_text("import sys; print(sys.argv[1:])")
+    argv = [str(tmp_path / "worker.py"), "--language=JAVA"]
+    command = [sys.executable, forkshim.__file__, *argv]
+    said = subprocess.run(command, capture_output=True, text=True)
+    assert said.stdout == f"{argv}\n"
 
 
 @pytest.mark.parametrize(
@@ -56,8 +84,7 @@ def test_one_without_a_runtime_environment_is_forked_too():
     ids=str,
 )
 def test_whatever_else_is_asked_for_is_left_to_ray(wish):
-    own = str(Path(WORKER).with_name("setup_worker.py"))
-    assert forkshim.command(asked(**wish)) == [sys.executable, own, *asked(**wish)]
+    assert forkshim.prepare(asked(**wish)) is None
 
 
 def test_variables_are_set_as_ray_sets_them(monkeypatch):
@@ -70,7 +97,7 @@ def test_variables_are_set_as_ray_sets_them(monkeypatch):
     by_ray = dict(os.environ)
     os.environ.clear()
     os.environ.update(before)
-    forkshim.command(asked(env_vars=values))
+    forkshim.prepare(asked(env_vars=values))
     assert dict(os.environ) == by_ray
     assert by_ray["B"] == "there/x:there"
 

@@ -1,0 +1,39 @@
+"""What an attempt has beside its workers: Ray Train's controller, and the mailbox of its news."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.training.failure import Failure, first_failure
+from orchestrator.training.monitor import Monitor
+from orchestrator.training.task import WorkerTask
+
+
+class TrainController(Monitor):
+    """Lives in an actor, so that only that one imports Ray Train.
+
+    Ray Train would start such an actor itself, from the driver, where to import it takes a second
+    of processor time. The actor is forked with Ray Train imported (`cluster/forkserver.py`).
+    """
+
+    def train(
+        self, task: WorkerTask, workers: int, environment: Mapping[str, Any]
+    ) -> Failure | None:
+        """Have a group of workers trained to its end.
+
+        Args:
+            task: What all workers are told.
+            workers: Number of workers.
+            environment: What Ray's runtime environment of the workers has besides that of the run.
+
+        Returns:
+            The failure that came first, if a worker failed, or Ray Train did.
+        """
+        from orchestrator.training.trainer import trainer
+
+        try:
+            trainer(task, workers, environment).fit()
+        except Exception as err:  # noqa: BLE001 - the driver judges it
+            return first_failure(task.attempt, err)
+        return None
