@@ -69,8 +69,9 @@ class TrainingGroup:
         self._hear = hear
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         # News is left and taken while it trains.
-        actor: Any = ray.remote(num_cpus=0, max_concurrency=3, scheduling_strategy=here)
-        self._controller: Any = actor(TrainController).remote()
+        actor: Any = ray.remote(TrainController)
+        actor = actor.options(num_cpus=0, max_concurrency=3, scheduling_strategy=here)
+        self._controller: Any = actor.remote()
         self._reply: Any = None
         self._late_after = 0.0
         self._wanted = (dataclasses.replace(task, monitor=self._controller), workers, environment)
