@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,11 @@ class TrainController(Monitor):
     Ray Train would start such an actor itself, from the driver, where to import it takes a second
     of processor time. The actor is forked with Ray Train imported (`cluster/forkserver.py`).
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Told to end, Ray would take no news any more, and still wait for `train` to return.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def train(
         self, task: WorkerTask, workers: int, environment: Mapping[str, Any]

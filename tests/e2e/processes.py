@@ -22,8 +22,17 @@ def processes_of(command):
 
 def workers_of(command):
     """Return the process numbers of a run's workers."""
-    found = _processes(command)
-    return sorted(int(p.name) for p, line in found if line.startswith(b"ray::RayTrainWorker"))
+    return _named(command, b"ray::RayTrainWorker")
+
+
+def controller_of(command):
+    """Return the process number of a run's controller."""
+    (number,) = _named(command, b"ray::TrainController")
+    return number
+
+
+def _named(command, title):
+    return sorted(int(p.name) for p, line in _processes(command) if line.startswith(title))
 
 
 def listening_beyond_loopback(command):

@@ -8,7 +8,7 @@ import sys
 import zipfile
 
 import pytest
-from processes import left_running, workers_of
+from processes import controller_of, left_running, workers_of
 from steady_job import write_project
 
 ASKED = ("steady", "--workers", "2", "--checkpoint-every", "20")
@@ -87,16 +87,19 @@ def state_of(project, name):
     return run["state"], run["run_id"]
 
 
-def test_workers_that_are_told_to_end_or_killed_are_replaced(project, undisturbed):
-    going = Going(project, "worker-lost", "--retries", "1")
+def test_processes_that_are_told_to_end_or_killed_are_replaced(project, undisturbed):
+    going = Going(project, "worker-lost", "--retries", "2")
     os.kill(workers_of(project)[0], signal.SIGTERM)  # It costs no retry, and no step.
     going.await_line("Training goes on")
     going.await_epochs(3)
     os.kill(workers_of(project)[1], signal.SIGKILL)
+    going.await_line("Training goes on")
+    going.await_epochs(5)
+    os.kill(controller_of(project), signal.SIGTERM)
     report, said = going.end(0)
     check_same(project, report, undisturbed)
     told = [(restart["cause"], restart["counts"]) for restart in report["restarts"]]
-    assert told == [("preempted", False), ("killed", True)]
+    assert told == [("preempted", False), ("killed", True), ("controller-lost", True)]
     assert "Training goes on from step" in said or "Training goes on from the end" in said
 
 
