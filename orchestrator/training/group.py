@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator.errors import StoppedError
+from orchestrator.errors import StoppedError, UnavailableError
 from orchestrator.interrupts import Interrupts
 from orchestrator.storage.atomic import leave_request
 from orchestrator.training.controller import TrainController
@@ -67,7 +67,8 @@ class TrainingGroup:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._hear = hear
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._node = ray.get_runtime_context().get_node_id()
+        here = NodeAffinitySchedulingStrategy(self._node, soft=False)
         # News is left and taken while it trains.
         actor: Any = ray.remote(TrainController)
         actor = actor.options(num_cpus=0, max_concurrency=3, scheduling_strategy=here)
@@ -90,6 +91,7 @@ class TrainingGroup:
         Raises:
             WorkersFailedError: A worker failed, or Ray Train did.
             StoppedError: The run was to stop, and there was nothing to wait for.
+            UnavailableError: Ray has died on this machine.
         """
         import ray
 
@@ -107,6 +109,8 @@ class TrainingGroup:
                 # What told this process to stop may have ended Ray as well.
                 if not self._training or not reachable or now > stop_by:
                     raise StoppedError("Stopped.")
+            if not reachable:
+                self._check_ray()
             if all(path.exists() for path in self._results):
                 ended_by = ended_by or now + _LINGER_S
                 if now > ended_by:
@@ -124,6 +128,17 @@ class TrainingGroup:
             failure = first_failure(self._attempt, err)
         if failure is not None and not all(path.exists() for path in self._results):
             raise WorkersFailedError(failure)
+
+    def _check_ray(self) -> None:
+        """Refuse to wait for what no Ray is going to start: then the controller never comes."""
+        import ray
+
+        if any(node["NodeID"] == self._node and node["Alive"] for node in ray.nodes()):
+            return
+        raise UnavailableError(
+            "Ray has died on this machine: its raylet is gone.",
+            hint=f"`launch-job resume {self._attempt.run.run_id}` goes on.",
+        )
 
     def _wants_to_stop(self, interrupts: Interrupts) -> bool:
         stop_request = self._attempt.run.stop_request
