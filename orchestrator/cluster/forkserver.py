@@ -23,6 +23,7 @@ import os
 import random
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import struct
@@ -295,7 +296,7 @@ def heed_end(address: str, *, parent: int) -> None:
     """End with SIGTERM, or with the parent, and with whatever carries the mark of this process.
 
     Args:
-        address: Socket that goes too.
+        address: Socket, whose folder goes too: who made it may have been killed.
         parent: Process number of the parent.
     """
 
@@ -303,6 +304,7 @@ def heed_end(address: str, *, parent: int) -> None:
         # One that serves a cluster leaves what belongs to that alone.
         if MARK in os.environ:
             end_leftovers(os.environ[MARK])
+            shutil.rmtree(Path(address).parent, ignore_errors=True)
         os._exit(128 + number)
 
     signal.signal(signal.SIGTERM, end)

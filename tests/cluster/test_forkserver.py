@@ -47,7 +47,7 @@ def _request(address, *, parent):
 @contextlib.contextmanager
 def start_server(tmp_path, *, prelude="", server=SERVER):
     """Yield a server's process, with its `address`, when it listens."""
-    address = tmp_path / "fork.sock"
+    address = tmp_path / "server" / "fork.sock"
     (tmp_path / "stands_for_ray.py").write_text(STANDS_FOR_RAY)
     process = subprocess.Popen(
         [sys.executable, "-c", prelude + server, _request(address, parent=os.getpid())],
@@ -236,6 +236,7 @@ def test_end_of_the_server_is_the_end_of_what_carries_its_mark(server):
         assert ours.wait(timeout=30) == -signal.SIGKILL
         assert server.wait(timeout=30) == 128 + signal.SIGTERM
         assert others.poll() is None
+        assert not Path(server.address).parent.exists()
     finally:
         for process in (ours, others):
             process.kill()

@@ -53,7 +53,7 @@ LONG = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n"
 @pytest.fixture
 def servers(tmp_path):
     """Give the socket of the servers, which were told of the first job."""
-    address = tmp_path / "fork.sock"
+    address = tmp_path / "servers" / "fork.sock"
     (tmp_path / "stands_for_ray.py").write_text(STANDS_FOR_RAY)
     request = json.dumps({"address": str(address), "parent": os.getpid()})
     process = subprocess.Popen(
