@@ -66,7 +66,7 @@ def build_training(job: Job, params: Mapping[str, Any], info: DatasetInfo) -> Tr
 def distribute(training: Training, strategy: tf.distribute.Strategy, manifest: Manifest) -> None:
     """Create all variables of a model that was built in the strategy's scope, for `fit` to use."""
     with strategy.scope():
-        _create_variables(training, manifest)
+        create_variables(training.model, *_example(manifest, one_hot=training.one_hot))
     # `fit` would build the model from a distributed batch, which fails under this strategy; it
     # doesn't try on a model that knows of no strategy, and takes the one in scope instead.
     training.model._distribute_strategy = None
@@ -116,17 +116,37 @@ def _example(manifest: Manifest, *, one_hot: bool) -> tuple[Any, NDArray[Any]]:
     return x, np.zeros((1,), manifest.label.dtype)
 
 
-def _create_variables(training: Training, manifest: Manifest) -> None:
-    model, batch = training.model, _example(manifest, one_hot=training.one_hot)
-    if _layers_are_built(model):
-        _create_beside_layers(model, *batch)
-    else:
-        # The part of Keras's `fit` that makes variables of layers, metrics, loss and optimizer.
-        model._symbolic_build(data_batch=batch)
+def create_variables(model: keras.Model, x: Any, y: Any) -> None:
+    """Make the variables of a model's layers, metrics, loss and optimizer, as Keras's `fit` does.
+
+    Keras would trace the layers only to learn the shape of what they give, which for an LSTM takes
+    longer than all the rest; layers that are connected know it.
+
+    Args:
+        model: The model, compiled.
+        x: One row of features, as a batch.
+        y: Its label.
+    """
+    import keras
+    from keras.src.backend import compute_output_spec
+
+    if not _layers_are_connected(model):
+        model._symbolic_build(data_batch=(x, y))
+        return
+
+    def symbolic(value: Any) -> keras.KerasTensor:
+        return keras.KerasTensor(value.shape, keras.backend.standardize_dtype(value.dtype))
+
+    x, y = keras.tree.map_structure(symbolic, (x, y))
+    predicted = model.compute_output_spec(x)
+    compute_output_spec(model.compute_metrics, x, y, predicted, None)
+    if model.loss is not None:  # The losses of layers have no variables.
+        compute_output_spec(model.compute_loss, x, y, predicted)
+    model.optimizer.build(model.trainable_variables)
 
 
-def _layers_are_built(model: keras.Model) -> bool:
-    """Return whether a model's layers have told each other their shapes, and it trains as usual."""
+def _layers_are_connected(model: keras.Model) -> bool:
+    """Return whether a model's layers know their shapes, and it trains as Keras's models do."""
     import keras
     from keras.src.models import Functional
 
@@ -134,26 +154,3 @@ def _layers_are_built(model: keras.Model) -> bool:
         isinstance(model, keras.Sequential) and model.built
     )
     return connected and type(model).train_step is keras.Model.train_step
-
-
-def _create_beside_layers(model: keras.Model, x: Any, y: Any) -> None:
-    """Make the variables of metrics, loss and optimizer.
-
-    Keras would trace the layers as well, only to learn the shape of what they give: for an LSTM
-    that takes longer than all the rest.
-    """
-    import keras
-
-    def symbolic(value: Any) -> keras.KerasTensor:
-        return keras.KerasTensor(value.shape, keras.backend.standardize_dtype(value.dtype))
-
-    class Traced(keras.Operation):  # type: ignore[misc]
-        def __init__(self, call: Any) -> None:
-            super().__init__()
-            self.call = call
-
-    x, y = keras.tree.map_structure(symbolic, (x, y))
-    predicted = model.compute_output_spec(x)
-    Traced(model.compute_metrics).compute_output_spec(x, y, predicted, None)
-    Traced(model.compute_loss).compute_output_spec(x, y, predicted)
-    model.optimizer.build(model.trainable_variables)
