@@ -22,7 +22,7 @@ from orchestrator.records.events import Event, EventLog, EventTail
 from orchestrator.results.report import Report
 from orchestrator.states import RunState
 from orchestrator.storage.run_folder import RunFolder
-from orchestrator.training.monitor import Update
+from orchestrator.training.mailbox import Update
 
 #: How often the run's folder is looked at.
 _LOOK_S = 0.2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.states import RunState
 from orchestrator.storage.run_folder import RunFolder
-from orchestrator.training.monitor import Update
+from orchestrator.training.mailbox import Update
 
 
 class Observer:

@@ -14,7 +14,7 @@ from orchestrator.observer import Observer
 from orchestrator.records.events import Event, EventLog, EventTail
 from orchestrator.states import RunState
 from orchestrator.storage.storage import Storage
-from orchestrator.training.monitor import Update
+from orchestrator.training.mailbox import Update
 
 
 class Listener(Observer):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from orchestrator.imports import import_all
+from orchestrator.imports import import_uncollected
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def collecting(request):
 
 def test_collects_as_before_once_it_is_done(module, collecting):
     module.write_text("import gc\ncollects = gc.isenabled()\n")
-    import_all("imported_here")
+    import_uncollected("imported_here")
     import imported_here  # type: ignore[import-not-found]
 
     assert not imported_here.collects
@@ -43,5 +43,5 @@ def test_collects_as_before_once_it_is_done(module, collecting):
 def test_collects_as_before_when_an_import_fails(module, collecting):
     module.write_text("raise ImportError('broken')\n")
     with pytest.raises(ImportError, match="broken"):
-        import_all("imported_here")
+        import_uncollected("imported_here")
     assert gc.isenabled() == collecting

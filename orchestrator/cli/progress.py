@@ -12,7 +12,7 @@ from orchestrator.figures import duration, fixed, percent
 from orchestrator.observer import Observer
 from orchestrator.states import RunState
 from orchestrator.storage.run_folder import RunFolder
-from orchestrator.training.monitor import Update
+from orchestrator.training.mailbox import Update
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -29,7 +29,7 @@ from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
 from orchestrator.driver.place import Room
 from orchestrator.errors import UnavailableError
-from orchestrator.imports import import_all
+from orchestrator.imports import import_uncollected
 from orchestrator.records.timeline import phase
 
 #: Settings of a Ray that nobody else uses, in this process and the workers.
@@ -140,7 +140,7 @@ class EmbeddedRay:
         """
         if self._session is None:
             with phase("import of Ray"):
-                import_all("ray")
+                import_uncollected("ray")
             with phase("start of Ray"):
                 self._start_ray()
 

@@ -56,8 +56,8 @@ def _expanded(value: str) -> str:
     return re.sub(r"\$\{[A-Z0-9_]+\}", "", os.path.expandvars(value))
 
 
-def rays_own(argv: list[str]) -> list[str]:
-    """Return the command line of Ray's own program in place of this one."""
+def left_to_ray(argv: list[str]) -> list[str]:
+    """Return the command line of Ray's own program, to be in place of this one."""
     program = os.path.join(os.path.dirname(argv[0]), _RAYS_OWN)  # noqa: PTH118, PTH120
     return [sys.executable, program, *argv]
 
@@ -68,6 +68,6 @@ if __name__ == "__main__":
     del sys.path[0]  # Other modules there have the names of Python's own.
     worker = prepare(sys.argv[1:])
     if worker is None:
-        os.execv(sys.executable, rays_own(sys.argv[1:]))
+        os.execv(sys.executable, left_to_ray(sys.argv[1:]))
     else:
         sys.exit(forkclient.main(os.environ[ADDRESS], worker))

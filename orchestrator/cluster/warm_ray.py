@@ -19,7 +19,7 @@ from orchestrator.cluster.settings import apply
 from orchestrator.cluster.warm import WarmCluster, find_warm, use_lock
 from orchestrator.driver.place import Room
 from orchestrator.errors import UnavailableError
-from orchestrator.imports import import_all
+from orchestrator.imports import import_uncollected
 from orchestrator.records.timeline import phase
 
 
@@ -85,7 +85,7 @@ class WarmRay:
         apply(EMBEDDED_SETTINGS)
         try:
             with phase("import of Ray"):
-                import_all("ray")
+                import_uncollected("ray")
             with phase("joining Ray"):
                 self._join()
         except BaseException:

@@ -19,7 +19,7 @@ from orchestrator.observer import Observer
 from orchestrator.records.events import EventLog
 from orchestrator.states import RunState
 from orchestrator.storage.run_folder import RunFolder
-from orchestrator.training.monitor import Update
+from orchestrator.training.mailbox import Update
 
 #: The live file is written no more often than this.
 _EVERY_S = 0.5

@@ -35,7 +35,7 @@ from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.storage import Storage
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
-from orchestrator.training.monitor import Update
+from orchestrator.training.mailbox import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
 
 #: The dashboard comes up within this time; a run may be over sooner.

@@ -26,7 +26,7 @@ from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.abandoned import release_abandoned_groups
 from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.group import TrainingGroup, WorkersFailedError
-from orchestrator.training.monitor import Update
+from orchestrator.training.mailbox import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
 
 

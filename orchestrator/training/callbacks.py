@@ -18,7 +18,7 @@ from orchestrator.training.callback_state import (
 from orchestrator.training.checkpoint import Checkpoint
 from orchestrator.training.checkpoint_writer import CheckpointWriter
 from orchestrator.training.compiled import CompiledPrograms
-from orchestrator.training.monitor import Update, UpdateKind
+from orchestrator.training.mailbox import Update, UpdateKind
 from orchestrator.training.pause import PausedError
 from orchestrator.training.state import TrainingState
 from orchestrator.training.steps import Stepper
@@ -31,24 +31,24 @@ _STEP_NEWS_S = 0.2
 
 
 class News:
-    """Sends updates to the monitor, from rank 0 only.
+    """Sends updates to the mailbox, from rank 0 only.
 
     Args:
-        monitor: Actor that takes them; None sends nothing.
+        mailbox: Actor that takes them; None sends nothing.
     """
 
-    def __init__(self, monitor: ActorHandle[Any] | None) -> None:
-        self._monitor = monitor
+    def __init__(self, mailbox: ActorHandle[Any] | None) -> None:
+        self._mailbox = mailbox
         self._last_step_s = 0.0
 
     def send(self, kind: UpdateKind, **details: Any) -> None:
         """Send an update."""
         now = time.time()
-        if self._monitor is None or (kind == "step" and now - self._last_step_s < _STEP_NEWS_S):
+        if self._mailbox is None or (kind == "step" and now - self._last_step_s < _STEP_NEWS_S):
             return
         if kind == "step":
             self._last_step_s = now
-        self._monitor.publish.remote(Update(kind=kind, time_s=now, **details))
+        self._mailbox.publish.remote(Update(kind=kind, time_s=now, **details))
 
     def send_phases(self) -> None:
         """Send the phases that this process has noted."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.training.failure import Failure, first_failure
-from orchestrator.training.monitor import Monitor
+from orchestrator.training.mailbox import Mailbox
 from orchestrator.training.task import WorkerTask
 
 
-class TrainController(Monitor):
+class TrainController(Mailbox):
     """Lives in an actor, so that only that one imports Ray Train.
 
     Ray Train would start such an actor itself, from the driver, where to import it takes a second

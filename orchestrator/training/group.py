@@ -12,7 +12,7 @@ from orchestrator.interrupts import Interrupts
 from orchestrator.storage.atomic import leave_request
 from orchestrator.training.controller import TrainController
 from orchestrator.training.failure import Failure, first_failure
-from orchestrator.training.monitor import Update
+from orchestrator.training.mailbox import Update
 from orchestrator.training.task import WorkerTask
 
 #: How often signals and the workers' results are looked at.
@@ -75,7 +75,7 @@ class TrainingGroup:
         self._controller: Any = actor.remote()
         self._reply: Any = None
         self._late_after = 0.0
-        self._wanted = (dataclasses.replace(task, monitor=self._controller), workers, environment)
+        self._wanted = (dataclasses.replace(task, mailbox=self._controller), workers, environment)
         self._attempt = task.attempt
         self._results = [task.attempt.result(rank) for rank in range(workers)]
         self._training = False
@@ -123,9 +123,10 @@ class TrainingGroup:
 
         try:
             failure: Failure | None = ray.get(training)
-            ray.kill(self._controller)
         except ray.exceptions.RayError as err:
             failure = first_failure(self._attempt, err)
+        # One that was only out of reach would keep what the next attempt needs.
+        ray.kill(self._controller)
         if failure is not None and not all(path.exists() for path in self._results):
             raise WorkersFailedError(failure)
 

@@ -48,7 +48,7 @@ class WorkerTask:
     #: When the attempt was begun, in seconds since 1970, by the driver's clock.
     asked_s: float = field(default_factory=time.time)
     #: Actor that takes `Update`s from rank 0.
-    monitor: ActorHandle[Any] | None = None
+    mailbox: ActorHandle[Any] | None = None
 
     @property
     def run(self) -> RunFolder:

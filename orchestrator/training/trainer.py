@@ -29,7 +29,7 @@ from orchestrator.training.task import WorkerTask
 _NOT_NEEDED = (DatasetsCallback, PlacementGroupCleanerCallback)
 
 
-class OneSize(FixedScalingPolicy):
+class UncoordinatedScaling(FixedScalingPolicy):
     """So many workers, asked for by their placement group alone.
 
     Ray's own one also tells a coordinator what it wants, which begins as a process of its own, and
@@ -51,7 +51,8 @@ class Trainer(DataParallelTrainer):
         return [callback for callback in callbacks if not isinstance(callback, _NOT_NEEDED)]
 
     def _initialize_and_run_controller(self, **parts: Any) -> Result:
-        policy = OneSize(self.scaling_config)  # type: ignore[arg-type]  # It names its old class.
+        scaling: Any = self.scaling_config  # Ray's annotation names its old class.
+        policy = UncoordinatedScaling(scaling)
         controller = TrainController(**{**parts, "scaling_policy": policy})
         asyncio.run(controller.run())
         return controller.get_result()

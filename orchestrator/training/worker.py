@@ -77,7 +77,7 @@ class _Worker:
         self.job = load_declared(task.job, Job)
         self.manifest = Manifest.read(task.dataset)
         self.shards = self._shards()
-        self.news = News(task.monitor if rank == 0 else None)
+        self.news = News(task.mailbox if rank == 0 else None)
 
     def run(self) -> None:
         """Train, evaluate, and leave the result."""

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.cli.progress import Pace
-from orchestrator.training.monitor import Update
+from orchestrator.training.mailbox import Update
 
 
 def update(time_s, step, kind="step", epoch=0):

@@ -65,9 +65,9 @@ MODELS = (
 
 @pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
 def test_variables_are_those_that_keras_makes(make):
-    from orchestrator.training.model import create_variables
-
     import keras
+
+    from orchestrator.training.model import create_variables
 
     def found(create):
         keras.utils.clear_session()  # Names are numbered.

@@ -33,8 +33,8 @@ class Update:
     phase: Phase | None = None
 
 
-class Monitor:
-    """A mailbox; one lives in an actor of its own, so that neither side waits for the other.
+class Mailbox:
+    """Lives in an actor, so that neither side waits for the other.
 
     Its two methods are called at the same time, by a thread each.
     """
