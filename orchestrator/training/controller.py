@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.training.failure import Failure, first_failure
-from orchestrator.training.mailbox import Mailbox
+from orchestrator.training.mailbox import DRAIN, PUBLISH, Mailbox
 from orchestrator.training.task import WorkerTask
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
 
 
 class TrainController(Mailbox):
@@ -43,3 +46,20 @@ class TrainController(Mailbox):
         except Exception as err:  # noqa: BLE001 - the driver judges it
             return first_failure(task.attempt, err)
         return None
+
+
+def start_controller(node: str) -> ActorHandle[Any]:
+    """Start the controller of an attempt; Ray must be up.
+
+    News is left and taken while it trains, in the order that it was left: each has one thread.
+
+    Args:
+        node: Ray's identifier of the node that it is put on, and ends with.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    actor: Any = ray.remote(concurrency_groups={PUBLISH: 1, DRAIN: 1})(TrainController)
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    handle: ActorHandle[Any] = actor.options(num_cpus=0, scheduling_strategy=there).remote()
+    return handle

@@ -10,9 +10,9 @@ from typing import Any
 from orchestrator.errors import StoppedError, UnavailableError
 from orchestrator.interrupts import Interrupts
 from orchestrator.storage.atomic import leave_request
-from orchestrator.training.controller import TrainController
+from orchestrator.training.controller import start_controller
 from orchestrator.training.failure import Failure, first_failure
-from orchestrator.training.mailbox import Update
+from orchestrator.training.mailbox import DRAIN, Update
 from orchestrator.training.task import WorkerTask
 
 #: How often signals and the workers' results are looked at.
@@ -64,15 +64,10 @@ class TrainingGroup:
         environment: Mapping[str, Any],
     ) -> None:
         import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._hear = hear
         self._node = ray.get_runtime_context().get_node_id()
-        here = NodeAffinitySchedulingStrategy(self._node, soft=False)
-        # News is left and taken while it trains.
-        actor: Any = ray.remote(TrainController)
-        actor = actor.options(num_cpus=0, max_concurrency=3, scheduling_strategy=here)
-        self._controller: Any = actor.remote()
+        self._controller: Any = start_controller(self._node)
         self._reply: Any = None
         self._late_after = 0.0
         self._wanted = (dataclasses.replace(task, mailbox=self._controller), workers, environment)
@@ -154,7 +149,7 @@ class TrainingGroup:
         import ray
 
         if self._reply is None:
-            self._reply = self._controller.drain.remote(_NEWS_S)
+            self._reply = self._controller.drain.options(concurrency_group=DRAIN).remote(_NEWS_S)
             self._late_after = time.monotonic() + _NEWS_S + _REPLY_S
         replied, _ = ray.wait([self._reply], timeout=_POLL_S)
         # One that is late is waited for the next time: the mailbox has its news no more.
