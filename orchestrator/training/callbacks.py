@@ -48,8 +48,8 @@ class News:
             return
         if kind == "step":
             self._last_step_s = now
-        publish = self._mailbox.publish.options(concurrency_group=PUBLISH)
-        publish.remote(Update(kind=kind, time_s=now, **details))
+        update = Update(kind=kind, time_s=now, **details)
+        self._mailbox.publish.options(concurrency_group=PUBLISH).remote(update)
 
     def send_phases(self) -> None:
         """Send the phases that this process has noted."""

@@ -59,7 +59,8 @@ def start_controller(node: str) -> ActorHandle[Any]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    actor: Any = ray.remote(concurrency_groups={PUBLISH: 1, DRAIN: 1})(TrainController)
+    remote: Any = ray.remote  # Its annotation lacks concurrency groups.
+    actor = remote(num_cpus=0, concurrency_groups={PUBLISH: 1, DRAIN: 1})(TrainController)
     there = NodeAffinitySchedulingStrategy(node, soft=False)
-    handle: ActorHandle[Any] = actor.options(num_cpus=0, scheduling_strategy=there).remote()
+    handle: ActorHandle[Any] = actor.options(scheduling_strategy=there).remote()
     return handle
