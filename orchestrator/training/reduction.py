@@ -17,6 +17,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.training.exchange import sum_over_workers
+
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
@@ -100,10 +102,7 @@ class GradientReduction:
 
         flat = tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0)
         wish = tf.cast(self._wish, share.dtype)[tf.newaxis]
-        replica = tf.distribute.get_replica_context()
-        total = replica.all_reduce(
-            tf.distribute.ReduceOp.SUM, tf.concat([flat * share, wish], axis=0)
-        )
+        total = sum_over_workers(tf.concat([flat * share, wish], axis=0))
         # An optimizer that scales the loss tries scales that are too large, and takes no step then.
         if not self._scaling:
             self._finite = tf.logical_and(self.finite(), tf.reduce_all(tf.math.is_finite(total)))

@@ -1,0 +1,57 @@
+"""How a vector is summed over all workers.
+
+TensorFlow's own sum goes round a ring of workers twice, with a part of the vector each time: few
+bytes, in many messages. On CPUs a short vector takes longer to be sent for than to be sent, so each
+worker gathers those of the others, which goes round once, and sums them itself. Two workers of
+`lstm-mnist` (319 KiB) exchange theirs in 0.7 ms instead of 1.0, eight of a tiny model (50 KiB) in
+6 to 7 ms instead of 11 to 13, on two cores.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+#: The longest vector that is gathered. Two workers gathered 319 KiB in 0.7 of the ring's time, and
+#: 1.3 MiB in 1.25 of it.
+_LONGEST_BYTES = 512 << 10
+
+#: How much more than the ring a worker may send in each message. On two cores, gathering took as
+#: long as the ring at some 240 KiB more; a slower network is held up by less.
+_EXTRA_BYTES = 64 << 10
+
+
+def gathers(workers: int, size: int) -> bool:
+    """Return whether a vector is gathered by all workers, rather than summed on its way.
+
+    Args:
+        workers: Number of workers, W.
+        size: Bytes of the vector. A message of a gather has all of them, one of the ring 1/W, and
+            the ring takes two messages for one: so a gather sends size·(W-2)/W more each time.
+    """
+    return workers > 1 and size <= _LONGEST_BYTES and size * (workers - 2) <= _EXTRA_BYTES * workers
+
+
+def sum_over_workers(vector: tf.Tensor) -> tf.Tensor:
+    """Return the sum of every worker's vector; called while `strategy.run` traces.
+
+    The workers get the same bits: a vector that is gathered is summed in the order of ranks.
+
+    Args:
+        vector: `(n,)`, of the same n on each worker.
+    """
+    import tensorflow as tf
+
+    replica: Any = tf.distribute.get_replica_context()
+    extended = replica.strategy.extended
+    workers = replica.num_replicas_in_sync
+    on_cpus = all("CPU" in device for device in extended.worker_devices)
+    if not on_cpus or not gathers(workers, vector.shape.num_elements() * vector.dtype.size):
+        return replica.all_reduce(tf.distribute.ReduceOp.SUM, vector)
+    # What is public, `all_gather`, exchanges lengths first, which are known here.
+    (launcher,) = extended._cross_device_ops._launchers
+    options = tf.distribute.experimental.CommunicationOptions()
+    gathered = launcher._all_gather(vector[tf.newaxis], options)
+    return tf.reduce_sum(tf.ensure_shape(gathered, (workers, *vector.shape)), axis=0)
