@@ -81,6 +81,7 @@ class LateDashboard:
         self._temporary = temporary
         self._wanted, self._called_off = threading.Event(), threading.Event()
         self._settled, self._over = threading.Event(), threading.Event()
+        self._started: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._keep, name="dashboard", daemon=True)
         self._thread.start()
 
@@ -90,9 +91,15 @@ class LateDashboard:
         self._settled.wait()
 
     def call_off(self) -> None:
-        """Start nothing from now on; what was started is for Ray to end."""
+        """Start nothing from now on; what was started is for Ray to end, but for the monitor.
+
+        It doesn't heed SIGTERM, and Ray would wait a second for it. It has nothing to lose.
+        """
         self._called_off.set()
         self.start()
+        if monitor := self._started.get("monitor"):
+            monitor.kill()
+            monitor.wait()
 
     def end(self) -> None:
         """End what Ray has not ended."""
@@ -108,9 +115,10 @@ class LateDashboard:
                 with imported_by_itself(), _not_waited_for(), _temporary_files_in(self._temporary):
                     node.start_api_server(include_dashboard=True, raise_on_failure=False)
                 node.start_monitor()
-                started = (info for name in _STARTED for info in node.all_processes.get(name, ()))
-                for info in started:
-                    os.setpriority(os.PRIO_PROCESS, info.process.pid, _NICENESS)
+                for name in _STARTED:
+                    for info in node.all_processes.get(name, ()):
+                        self._started[name] = info.process
+                        os.setpriority(os.PRIO_PROCESS, info.process.pid, _NICENESS)
         finally:
             self._settled.set()
         # Linux ends Ray's processes with the thread that has started them.

@@ -27,6 +27,14 @@ with EmbeddedRay(workers=1, logs=Path(sys.argv[1])) as place:
     place.show()
     told["shows"] = sorted({"dashboard", "monitor", "log_monitor"} & set(processes))
     told |= {"address": place.dashboard, "computed": ray.get(ray.remote(lambda: 3).remote())}
+    monitor = processes["monitor"][0].process
+    shutdown = worker._global_node.kill_all_processes
+
+    def shutdown_observed(*args, **kwargs):
+        told["waits_for_monitor"] = monitor.poll() is None
+        shutdown(*args, **kwargs)
+
+    worker._global_node.kill_all_processes = shutdown_observed
     processes["dashboard"][0].process.kill()
     try:
         await_dashboard()

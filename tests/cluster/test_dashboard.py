@@ -27,4 +27,5 @@ def test_a_dashboard_that_never_answers_holds_nothing_up(tmp_path):
         "address": None,
         "computed": 3,
         "error": "The Ray dashboard did not come up.",
+        "waits_for_monitor": False,
     }
