@@ -77,7 +77,8 @@ def _draw_lines(axes: Any, figure: Mapping[str, Any]) -> None:
         axes.fill_between(at, low, high, alpha=0.2, color=line.get_color())
     if figure["logarithmic"]:
         axes.set_xscale("log", base=2)
-    axes.set_xticks(at, [str(number) for number in at])
+    marked = sorted({number for points in figure["curves"].values() for number, _ in points})
+    axes.set_xticks(marked, [str(number) for number in marked])
     axes.set_ylabel(figure["y"])
     axes.set_ylim(bottom=0)
 
