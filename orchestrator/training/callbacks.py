@@ -18,7 +18,7 @@ from orchestrator.training.callback_state import (
 from orchestrator.training.checkpoint import Checkpoint
 from orchestrator.training.checkpoint_writer import CheckpointWriter
 from orchestrator.training.compiled import CompiledPrograms
-from orchestrator.training.mailbox import PUBLISH, Update, UpdateKind
+from orchestrator.training.mailbox import Update, UpdateKind
 from orchestrator.training.pause import PausedError
 from orchestrator.training.state import TrainingState
 from orchestrator.training.steps import Stepper
@@ -48,8 +48,7 @@ class News:
             return
         if kind == "step":
             self._last_step_s = now
-        update = Update(kind=kind, time_s=now, **details)
-        self._mailbox.publish.options(concurrency_group=PUBLISH).remote(update)
+        self._mailbox.publish.remote(Update(kind=kind, time_s=now, **details))
 
     def send_phases(self) -> None:
         """Send the phases that this process has noted."""

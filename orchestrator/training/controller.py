@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.training.failure import Failure, first_failure
-from orchestrator.training.mailbox import DRAIN, PUBLISH, Mailbox
+from orchestrator.training.mailbox import Mailbox
 from orchestrator.training.task import WorkerTask
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class TrainController(Mailbox):
 def start_controller(node: str) -> ActorHandle[Any]:
     """Start the controller of an attempt; Ray must be up.
 
-    News is left and taken while it trains, in the order that it was left: each has one thread.
+    News is left and taken while it trains.
 
     Args:
         node: Ray's identifier of the node that it is put on, and ends with.
@@ -59,8 +59,13 @@ def start_controller(node: str) -> ActorHandle[Any]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    # One thread each: two that leave news would do so in another order than it was sent in.
+    groups = {}
+    for method in (TrainController.publish, TrainController.drain):
+        ray.method(concurrency_group=method.__name__)(method)
+        groups[method.__name__] = 1
     remote: Any = ray.remote  # Its annotation lacks concurrency groups.
-    actor = remote(num_cpus=0, concurrency_groups={PUBLISH: 1, DRAIN: 1})(TrainController)
+    actor = remote(num_cpus=0, concurrency_groups=groups)(TrainController)
     there = NodeAffinitySchedulingStrategy(node, soft=False)
     handle: ActorHandle[Any] = actor.options(scheduling_strategy=there).remote()
     return handle

@@ -12,7 +12,7 @@ from orchestrator.interrupts import Interrupts
 from orchestrator.storage.atomic import leave_request
 from orchestrator.training.controller import start_controller
 from orchestrator.training.failure import Failure, first_failure
-from orchestrator.training.mailbox import DRAIN, Update
+from orchestrator.training.mailbox import Update
 from orchestrator.training.task import WorkerTask
 
 #: How often signals and the workers' results are looked at.
@@ -149,7 +149,7 @@ class TrainingGroup:
         import ray
 
         if self._reply is None:
-            self._reply = self._controller.drain.options(concurrency_group=DRAIN).remote(_NEWS_S)
+            self._reply = self._controller.drain.remote(_NEWS_S)
             self._late_after = time.monotonic() + _NEWS_S + _REPLY_S
         replied, _ = ray.wait([self._reply], timeout=_POLL_S)
         # One that is late is waited for the next time: the mailbox has its news no more.

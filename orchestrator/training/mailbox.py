@@ -14,10 +14,6 @@ UpdateKind = Literal[
     "phase", "ready", "first_step", "step", "epoch", "checkpoint", "stopping", "evaluating"
 ]
 
-#: Ray's concurrency groups that the mailbox's methods are called in, a thread each: two threads
-#: that leave news would leave it in another order than it was sent in.
-PUBLISH, DRAIN = "publish", "drain"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
@@ -40,7 +36,7 @@ class Update:
 class Mailbox:
     """Lives in an actor, so that neither side waits for the other.
 
-    Its two methods are called at the same time, each in its concurrency group.
+    Its two methods are called at the same time, by a thread each.
     """
 
     def __init__(self) -> None:

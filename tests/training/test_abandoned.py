@@ -1,11 +1,5 @@
 """What a controller that died holds is given back, and nothing else."""
 
-import json
-import os
-import secrets
-import subprocess
-import sys
-
 import pytest
 
 SCRIPT = """
@@ -48,21 +42,8 @@ print(json.dumps({who: (before[name], after[name]) for who, name in groups.items
 
 
 @pytest.mark.slow
-def test_groups_of_dead_actors_are_removed_and_no_others(tmp_path):
-    (tmp_path / "token").write_text(secrets.token_hex(32))
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env={
-            **os.environ,
-            "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token"),
-            "RAY_USAGE_STATS_ENABLED": "0",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == {
+def test_groups_of_dead_actors_are_removed_and_no_others(run_with_ray):
+    assert run_with_ray(SCRIPT) == {
         "dead": ["CREATED", "REMOVED"],
         "alive": ["CREATED", "CREATED"],
         "driver": ["CREATED", "CREATED"],
