@@ -47,8 +47,8 @@ def sum_over_workers(vector: tf.Tensor) -> tf.Tensor:
     replica: Any = tf.distribute.get_replica_context()
     extended = replica.strategy.extended
     workers = replica.num_replicas_in_sync
-    on_cpus = all("CPU" in device for device in extended.worker_devices)
-    if not on_cpus or not gathers(workers, vector.shape.num_elements() * vector.dtype.size):
+    short = gathers(workers, vector.shape.num_elements() * vector.dtype.size)
+    if not short or any("CPU" not in device for device in extended.worker_devices):
         return replica.all_reduce(tf.distribute.ReduceOp.SUM, vector)
     # What is public, `all_gather`, exchanges lengths first, which are known here.
     (launcher,) = extended._cross_device_ops._launchers
