@@ -16,4 +16,10 @@ def train_worker(config: dict[str, Any]) -> None:
     from orchestrator.training.worker import run_worker
 
     context = ray.train.get_context()
-    run_worker(config["task"], rank=context.get_world_rank(), workers=context.get_world_size())
+    run_worker(
+        config["task"],
+        rank=context.get_world_rank(),
+        workers=context.get_world_size(),
+        local_rank=context.get_local_rank(),
+        local_workers=context.get_local_world_size(),
+    )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from orchestrator.training.affinity import CpuShare
     from orchestrator.training.single_flight import SingleFlight
 
 
@@ -59,6 +60,7 @@ def train(
     checkpoint_every: int | None = None,
     keep: int = 2,
     flight: SingleFlight | None = None,
+    cpus: CpuShare | None = None,
     beside: Callable[[Stepper], Sequence[keras.callbacks.Callback]] = lambda stepper: (),
 ) -> Trained:
     """Train a model from a checkpoint to the end of the plan, or until a callback ends it.
@@ -73,6 +75,7 @@ def train(
         checkpoint_every: Steps of an epoch between checkpoints; None: one at the end of each.
         keep: How many of the newest checkpoints to keep, beside the best.
         flight: Says which worker of a machine compiles the step; None: each one.
+        cpus: What steps are taken on; None: all of the machine's.
         beside: Gives more callbacks, of which a checkpoint holds nothing.
 
     Raises:
@@ -90,7 +93,7 @@ def train(
         if start.arrays:
             state.write(start.arrays)
         calls = _calls(reader, start, halt_every=checkpoint_every)
-        stepper = Stepper(model, calls, strategy, wishes_pause=wish, flight=flight)
+        stepper = Stepper(model, calls, strategy, wishes_pause=wish, flight=flight, cpus=cpus)
         _KEPT.append(stepper)
         position = Position(stepper, start, news)
         checkpoints = Checkpoints(

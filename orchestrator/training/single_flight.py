@@ -33,6 +33,10 @@ class SingleFlight:
         self._folder = folder
         self._seen: set[int] = set()
 
+    def has_seen(self, rows: int) -> bool:
+        """Return whether this worker has asked for steps of so many rows before."""
+        return rows in self._seen
+
     def leads(self, rows: int) -> bool:
         """Ask before a step with so many rows is taken; the answer may come when it is compiled.
 
@@ -42,7 +46,7 @@ class SingleFlight:
         Raises:
             OSError: The folder can't be written.
         """
-        if rows in self._seen:
+        if self.has_seen(rows):
             return False
         self._seen.add(rows)
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import RunFailedError
 from orchestrator.records.timeline import phase
+from orchestrator.training.affinity import CpuShare
 from orchestrator.training.gradients import is_compiled, train_step_of
 from orchestrator.training.malloc import keep_freed_memory
 from orchestrator.training.reduction import GradientReduction
@@ -40,6 +41,7 @@ class Stepper:
         strategy: The strategy it trains under.
         wishes_pause: Asked before each call whether this worker wishes to pause.
         flight: Says who compiles the step; None: each worker.
+        cpus: What steps are taken on; None: all of the machine's.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Stepper:
         *,
         wishes_pause: Callable[[], bool] = lambda: False,
         flight: SingleFlight | None = None,
+        cpus: CpuShare | None = None,
     ) -> None:
         self.model = model
         #: Epoch that is being trained, from 0.
@@ -66,6 +69,7 @@ class Stepper:
         self._calls = calls
         self._wishes_pause = wishes_pause
         self._flight = flight if is_compiled(model) else None
+        self._cpus = cpus or CpuShare()
         self._iterator: Any = None
         self._reduction = GradientReduction()
         self._reduction.attach(model.optimizer)
@@ -106,7 +110,7 @@ class Stepper:
             self._graph = self._build_graph(iterator)
         held = self._calls.rows_of(self.step, last)
         wish = tf.constant(float(self._wishes_pause()))
-        leads = tf.constant(self._flight is not None and self._flight.leads(max(held[0], 1)))
+        leads = tf.constant(self._prepares(max(held[0], 1)))
         broken, pause, logs = self._graph(
             iterator, *_bounds_and_shares(held, self.plan, self.step), wish, leads
         )
@@ -117,6 +121,17 @@ class Stepper:
         self.pausing = bool(pause)
         self._logs = values
         return values
+
+    def _prepares(self, rows: int) -> bool:
+        """Get ready for steps of so many rows; return whether this worker compiles their program.
+
+        Who compiles may use the CPUs of those who wait for it.
+        """
+        if self._flight is None:
+            self._cpus.keep(True)
+            return False
+        self._cpus.keep(self._flight.has_seen(rows))
+        return self._flight.leads(rows)
 
     def _check_finite(self, broken: int, logs: dict[str, float]) -> None:
         import math

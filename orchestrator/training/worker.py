@@ -19,6 +19,7 @@ from orchestrator.records.tally import Tally
 from orchestrator.records.timeline import note, phase
 from orchestrator.storage.atomic import write_json
 from orchestrator.storage.caches import compiled_cache, shard_cache
+from orchestrator.training.affinity import CpuShare
 from orchestrator.training.callbacks import News, Publishing
 from orchestrator.training.checkpoint import CheckpointStore
 from orchestrator.training.compiled import CompiledPrograms, folder_for
@@ -36,13 +37,17 @@ from orchestrator.training.task import WorkerResult, WorkerTask
 from orchestrator.training.versions import check_versions
 
 
-def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
+def run_worker(
+    task: WorkerTask, *, rank: int, workers: int, local_rank: int, local_workers: int
+) -> None:
     """Train, evaluate and leave a WorkerResult in the attempt's folder.
 
     Args:
         task: What all workers are told.
         rank: Rank of this one.
         workers: Number of workers.
+        local_rank: Number of this one among those of its machine, from 0.
+        local_workers: How many its machine has.
 
     Raises:
         RankFailedError: Whatever went wrong is written to the attempt's folder.
@@ -53,7 +58,7 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
     print(introduction(rank), flush=True)
     note("placement", task.asked_s)
     try:
-        _Worker(task, rank, workers).run()
+        _Worker(task, rank, workers, _cpus(task, local_rank, local_workers)).run()
     except PausedError:
         return
     except BaseException as err:  # noqa: BLE001 - its account is raised in its place
@@ -69,8 +74,9 @@ def run_worker(task: WorkerTask, *, rank: int, workers: int) -> None:
 class _Worker:
     """One worker of one run."""
 
-    def __init__(self, task: WorkerTask, rank: int, workers: int) -> None:
+    def __init__(self, task: WorkerTask, rank: int, workers: int, cpus: CpuShare) -> None:
         check_versions(task.versions)
+        self.cpus = cpus
         self.task = task
         self.rank = rank
         self.workers = workers
@@ -136,6 +142,7 @@ class _Worker:
                 checkpoint_every=spec.checkpoint_every,
                 keep=spec.keep,
                 flight=None if programs is None else programs.flight(self._attempt_name),
+                cpus=self.cpus,
                 beside=beside,
             )
         except PausedError:
@@ -192,6 +199,17 @@ class _Worker:
                 save_twin(twin, unfinished)
                 os.replace(unfinished, self.task.run.model)
         return told
+
+
+def _cpus(task: WorkerTask, local_rank: int, local_workers: int) -> CpuShare:
+    """Return this worker's share of its machine's CPUs; on GPUs, it has all of them."""
+    if task.device == "gpu":
+        return CpuShare()
+    share = CpuShare.of_worker(local_rank, local_workers)
+    if share.cpus is not None:
+        numbers = ", ".join(map(str, sorted(share.cpus)))
+        print(f"launch-job: this rank takes its steps on CPU {numbers}", flush=True)
+    return share
 
 
 def _set_up_tensorflow(threads: int) -> None:

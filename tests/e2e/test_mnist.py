@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import stat
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from processes import left_running
 
 from orchestrator.records.predictions import Predictions
+from orchestrator.training.affinity import equal_cores, share_of
 
 FIELDS = {
     *("run_id", "job", "params", "dataset", "dataset_fingerprint", "workers", "epochs"),
@@ -66,6 +68,17 @@ def test_other_numbers_of_evaluating_workers_count_the_same(launch_job, report):
     assert one == four
     assert one["confusion"] == report["confusion_matrix"]
     assert one["loss_sum"] / one["rows"] == pytest.approx(report["loss"], rel=1e-5)
+
+
+def test_workers_share_the_cores_out(launch_job, report):
+    cores = equal_cores(os.sched_getaffinity(0))
+    if share_of(cores, worker=0, workers=4) is None:
+        pytest.skip("four workers can't have equal shares of this machine")
+    logs = launch_job.run_folder(report) / "logs"
+    for rank in range(4):
+        told = re.search(r"takes its steps on CPU (.*)", (logs / f"rank-000{rank}.log").read_text())
+        share = {int(cpu) for cpu in told[1].split(",")}
+        assert share == share_of(cores, worker=rank, workers=4)
 
 
 def test_run_folder_holds_everything(launch_job, report):
