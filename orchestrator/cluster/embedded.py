@@ -43,6 +43,10 @@ EMBEDDED_SETTINGS = {
     # Ray would start plain workers ahead of time, one a core; a run takes forked ones only.
     "RAY_enable_worker_prestart": "0",
     "RAY_prestart_worker_first_driver": "0",
+    # The raylet looks for the object store that it has just started, mostly too early, and again
+    # after this long; at Ray's second, one start of three took that second longer.
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",
     # Ray puts its workers behind everything else; a run that was asked for is not background work.
     "RAY_worker_niceness": "0",
 }
