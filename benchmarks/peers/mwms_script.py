@@ -19,7 +19,7 @@ from typing import Any
 
 from workload import BATCH_SIZE, MODELS, epoch_entry, load
 
-STEPS_PER_CALL = 8
+STEPS_PER_CALL = 16
 
 
 def main() -> None:

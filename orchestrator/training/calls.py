@@ -13,8 +13,8 @@ from functools import cached_property
 from orchestrator.catalog.info import Column
 from orchestrator.data.plan import TrainingPlan
 
-#: Most steps of a call. Eight gave 20% more rows/s than one; more gave nothing.
-_STEPS = 8
+#: Most steps of a call. Eight gave 20% more rows/s than one, and sixteen 5% more than eight.
+_STEPS = 16
 
 #: Most bytes that a worker reads for a call; a single step may have more.
 _BYTES = 32 << 20

@@ -91,6 +91,8 @@ class Stepper:
     def __call__(self, iterator: Any) -> dict[str, float]:
         """Take the steps of the next call; `fit` calls this with its iterator of their rows.
 
+        Where a worker wishes to pause, the first of them is the last; on GPUs, all are taken.
+
         Returns:
             This worker's running metrics of the epoch. Once the epoch is over, the last ones
             again: `fit` may call more often than an epoch that was begun before has steps.
@@ -111,13 +113,13 @@ class Stepper:
         held = self._calls.rows_of(self.step, last)
         wish = tf.constant(float(self._wishes_pause()))
         leads = tf.constant(self._prepares(max(held[0], 1)))
-        broken, pause, logs = self._graph(
+        taken, broken, pause, logs = self._graph(
             iterator, *_bounds_and_shares(held, self.plan, self.step), wish, leads
         )
         values = {name: float(value) for name, value in logs.items()}
         self._check_finite(int(broken), values)
-        self.rows_seen += sum(held)
-        self.step = last
+        self.rows_seen += sum(held[: int(taken)])
+        self.step += int(taken)
         self.pausing = bool(pause)
         self._logs = values
         return values
@@ -150,6 +152,8 @@ class Stepper:
         import tensorflow as tf
 
         model, strategy = self.model, self._strategy
+        # A GPU is told of the next step before it has done this one, unless that is in question.
+        pauses_within = not tf.config.get_visible_devices("GPU")
 
         def metrics() -> dict[str, Any]:
             return model.get_metrics_result()
@@ -175,10 +179,12 @@ class Stepper:
                 breaks = tf.logical_and(broken < 0, tf.logical_not(finite))
                 return index + 1, tf.where(breaks, index, broken), pause
 
-            _, broken, pause = tf.while_loop(
-                lambda index, *_: index < tf.size(shares), take, (0, -1, False)
-            )
-            return broken, pause, strategy.run(metrics)
+            def goes_on(index: tf.Tensor, _: tf.Tensor, pause: tf.Tensor) -> tf.Tensor:
+                more = index < tf.size(shares)
+                return tf.logical_and(more, tf.logical_not(pause)) if pauses_within else more
+
+            taken, broken, pause = tf.while_loop(goes_on, take, (0, -1, False))
+            return taken, broken, pause, strategy.run(metrics)
 
         return steps.get_concrete_function(
             iterator,

@@ -79,4 +79,4 @@ def test_steps_of_large_rows_are_taken_one_by_one():
         most_steps(plan, [Column(name="image", dtype="uint8", shape=shape), label])
         for shape in ((28, 28), (224, 224, 3), (2048, 2048, 3))
     ]
-    assert steps == [8, 3, 1]
+    assert steps == [16, 3, 1]

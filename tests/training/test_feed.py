@@ -123,7 +123,9 @@ def test_has_no_end_and_no_rows_after_the_last_call(tmp_path, one_hot):
     assert sizes == [(50, 50)] * calls.total + [(0, 0)] * 3
 
 
-def test_steps_without_their_planned_rows_are_refused(tmp_path):
+@pytest.fixture
+def stepping(tmp_path):
+    """Returns a function that makes a stepper over steps of 10 rows, and its iterator."""
     import keras
     import tensorflow as tf
 
@@ -131,14 +133,33 @@ def test_steps_without_their_planned_rows_are_refused(tmp_path):
     from orchestrator.training.feed import call_dataset
     from orchestrator.training.steps import Stepper
 
-    mine = reader(prepared(str(tmp_path)), worker=0, workers=1, batch_size=50)
-    calls = CallPlan(plan=mine.plan, worker=0)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
-    model.compile("sgd", "sparse_categorical_crossentropy")
-    model.optimizer.build(model.trainable_variables)
-    stepper = Stepper(model, calls, tf.distribute.get_strategy())
+    def make(*, skipped=0, **options):
+        mine = reader(prepared(str(tmp_path)), worker=0, workers=1, batch_size=10)
+        calls = CallPlan(plan=mine.plan, worker=0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.optimizer.build(model.trainable_variables)
+        stepper = Stepper(model, calls, tf.distribute.get_strategy(), **options)
+        return stepper, iter(call_dataset(mine, calls).skip(skipped * calls.total))
+
+    return make
+
+
+def test_steps_without_their_planned_rows_are_refused(stepping):
+    import tensorflow as tf
+
+    stepper, rows = stepping(skipped=1)
     with pytest.raises(tf.errors.InvalidArgumentError, match="Not the planned rows"):
-        stepper(iter(call_dataset(mine, calls).skip(calls.total)))
+        stepper(rows)
+
+
+@pytest.mark.parametrize("wishes", [False, True])
+def test_who_wishes_to_pause_takes_one_step_more(stepping, wishes):
+    stepper, rows = stepping(wishes_pause=lambda: wishes)
+    stepper(rows)
+    taken = 1 if wishes else 5
+    assert (stepper.step, stepper.rows_seen, stepper.pausing) == (taken, 10 * taken, wishes)
+    assert int(stepper.model.optimizer.iterations) == taken
 
 
 def test_a_damaged_shard_is_told_when_it_is_read(tmp_path):
