@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from harness import Comparison, Question, at_most, options, report, take_turns
-from harness.trainers import Told, ours, peer
+from harness.trainers import FIT_FASTEST, Told, ours, peer
 
 OURS = "launch-job, 2 workers"
 KERAS, BEST = "Keras script", "Keras script at its best"
@@ -22,7 +22,6 @@ WANTED, TRIES = 0.985, 3
 #: Gets there in fewer epochs than Adam's own rate. A rate that doesn't fall makes the accuracy of
 #: the last epoch a matter of luck.
 RATE = ("--learning-rate", "0.005", "--decay", "0.7")
-FASTEST = ("--steps-per-execution", "16", "--compiled")
 
 QUESTION = Question(
     name="accuracy",
@@ -44,7 +43,7 @@ def main() -> int:
     contestants = {
         OURS: timed(ours("lstm-mnist", *RATE, workers=2, epochs=epochs)),
         KERAS: timed(peer("keras_fit.py", *RATE, epochs=epochs)),
-        BEST: timed(peer("keras_fit.py", *RATE, *FASTEST, epochs=epochs)),
+        BEST: timed(peer("keras_fit.py", *RATE, *FIT_FASTEST, epochs=epochs)),
     }
     return report(QUESTION, take_turns(contestants, arguments.rounds, warm_up=False))
 

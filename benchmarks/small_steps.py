@@ -3,7 +3,7 @@
 The model is so small that a step is next to nothing but the exchange of gradients: what launch-job
 adds to TensorFlow's own shows here, if anywhere. Eight workers share the machine's cores on both
 sides, and take 16 rows each of a global batch of 128. The peer is `peers/mwms_script.py`, with
-eight steps in one graph. A value is that of the epoch with the median time, after the first.
+sixteen steps in one graph. A value is that of the epoch with the median time, after the first.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Peer: two processes under MultiWorkerMirroredStrategy without Ray, written by hand.
 
 Started without TF_CONFIG, it starts one process a worker, as a shell script would; a process
-that has TF_CONFIG trains. Rows lie in memory, each worker shuffles and batches its half, and a
-graph takes several steps a call.
+that has TF_CONFIG trains. Rows lie in memory, each worker shuffles and batches its half, a graph
+takes several steps a call, and each process stays on a core.
 """
 
 from __future__ import annotations
@@ -70,6 +70,10 @@ def free_ports(count: int) -> list[int]:
 
 def train(arguments: argparse.Namespace) -> None:
     """Train as one worker of those that TF_CONFIG names."""
+    cores = sorted(os.sched_getaffinity(0))
+    task = json.loads(os.environ["TF_CONFIG"])["task"]
+    os.sched_setaffinity(0, {cores[task["index"] % len(cores)]})
+
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
