@@ -17,7 +17,7 @@ from orchestrator.training.checkpoint import Checkpoint, CheckpointStore
 from orchestrator.training.checkpoint_writer import CheckpointWriter
 from orchestrator.training.feed import call_dataset
 from orchestrator.training.pause import PauseWish
-from orchestrator.training.running import RunningMetrics
+from orchestrator.training.running import EpochScalars, RunningMetrics
 from orchestrator.training.state import TrainingState
 from orchestrator.training.steps import Stepper
 
@@ -152,11 +152,9 @@ def _writer(store: CheckpointStore, news: News) -> CheckpointWriter:
 
 def _records(attempt: AttemptFolder, stepper: Stepper) -> list[Any]:
     """Return what writes metrics down on the one worker that does."""
-    import keras
-
     return [
         RunningMetrics(MetricLog(path=attempt.metrics), stepper),
-        keras.callbacks.TensorBoard(log_dir=str(attempt.run.tensorboard), write_graph=False),
+        EpochScalars(attempt.run.tensorboard),
     ]
 
 

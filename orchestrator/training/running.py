@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,12 +11,12 @@ import keras
 from orchestrator.records.metric_log import MetricLog
 from orchestrator.training.steps import Stepper
 
-#: Lines that an epoch has, if it has as many calls of the train function.
+#: Most lines that an epoch has.
 _LINES = 20
 
 
 class RunningMetrics(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes the metrics of the epoch so far, every so many steps.
+    """Writes the metrics of the epoch so far, every so many calls of the train function.
 
     They are those of this worker's rows: `fit` adds up the workers' at the end of an epoch only.
 
@@ -28,7 +29,8 @@ class RunningMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._log = log
         self._stepper = stepper
-        self._every = -(-stepper.plan.steps_per_epoch // _LINES)
+        calls = -(-stepper.plan.steps_per_epoch // stepper.steps_per_call)
+        self._every = -(-calls // _LINES) * stepper.steps_per_call
         self._written = 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -42,3 +44,22 @@ class RunningMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         if due and not self._stepper.idle:
             self._written = step // self._every
             self._log.append(epoch=self._stepper.epoch + 1, step=step, metrics=dict(logs or {}))
+
+
+class EpochScalars(keras.callbacks.TensorBoard):  # type: ignore[misc]
+    """Writes the metrics of each epoch for TensorBoard.
+
+    Keras's own one also makes a summary of each call's metrics, and throws it away.
+
+    Args:
+        folder: Where they are written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(log_dir=str(folder), write_graph=False)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Do nothing."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Do nothing."""

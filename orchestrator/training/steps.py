@@ -83,6 +83,11 @@ class Stepper:
         """The steps to take."""
         return self._calls.plan
 
+    @property
+    def steps_per_call(self) -> int:
+        """Most steps of a call."""
+        return self._calls.most_steps
+
     def begin_epoch(self, epoch: int) -> None:
         """Go to the first step of an epoch, unless training starts in the middle of it."""
         if epoch != self.epoch:

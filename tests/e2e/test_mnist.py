@@ -101,8 +101,8 @@ def test_predictions_and_metrics_add_up_to_the_report(launch_job, report):
     assert (len(said), right) == (10_000, report["accuracy"])
     sql = "SELECT step FROM metrics WHERE epoch = 1 ORDER BY step"
     rows = json.loads(launch_job("results", "--sql", sql, "-o", "json").stdout)
-    # A twentieth of 469 steps is 24; the last row is of the whole epoch.
-    assert [row["step"] for row in rows] == [*range(24, 469, 24), None]
+    # Every two of the epoch's 30 calls of 16 steps; the last row is of the whole epoch.
+    assert [row["step"] for row in rows] == [*range(32, 469, 32), None]
 
 
 def test_page_shows_the_mistakes_as_pictures(launch_job, report):
