@@ -16,6 +16,8 @@ Told = dict[str, Any]
 
 #: What makes the peer `keras_fit.py` fastest for the LSTM.
 FIT_FASTEST = ("--steps-per-execution", "16", "--compiled", "--threads", "1")
+#: What makes the peer `mwms_script.py` fastest.
+MWMS_FASTEST = ("--compiled", "--pinned")
 
 
 def ours(
