@@ -60,7 +60,7 @@ def test_it_is_recorded_once(launch_job, run_id):
     places = [(epoch, step or 0) for epoch, step in metrics]
     # The whole epoch, and places within it; none of them twice.
     assert (1, 0) in places
-    assert len(places) == len(set(places)) > 5
+    assert len(places) == len(set(places)) > 2
 
 
 def test_its_report_tells_each_time(launch_job, run_id):

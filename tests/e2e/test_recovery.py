@@ -177,3 +177,14 @@ def test_second_interrupt_ends_a_run_at_once(project):
     assert run["state"] == "STOPPED"
     assert run["epochs_done"] >= 1
     assert left_running(project) == []
+
+
+def test_dashboard_is_told_of_while_a_run_goes_on(project):
+    going = Going(project, "watched", "--epochs", "100000")
+    going.await_line("Dashboard http://127.0.0.1:")
+    going.process.send_signal(signal.SIGINT)
+    going.end(130)
+    (run,) = [r for r in json.loads(project("ls", "-o", "json").stdout) if r["name"] == "watched"]
+    lines = (project.run_folder(run) / "events.jsonl").read_text().splitlines()
+    told = [event for event in map(json.loads, lines) if event["event"] == "dashboard"]
+    assert [event["address"].rpartition(":")[0] for event in told] == ["127.0.0.1"]
