@@ -19,7 +19,7 @@ from orchestrator.training.model import build_training, distribute
 dataset, path, folder = map(Path, sys.argv[3:6])
 manifest = Manifest.read(dataset)
 plan = TrainingPlan(
-    rows=manifest.rows("train"), streams=manifest.streams, workers=1, batch_size=2, epochs=1
+    rows=manifest.rows("train"), streams=manifest.streams, workers=1, batch_size=1, epochs=1
 )
 reader = StepReader(shards=StoredShards(dataset, manifest), plan=plan, worker=0, seed=0)
 job = load_entry(path, Job)

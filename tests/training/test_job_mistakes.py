@@ -76,5 +76,5 @@ def test_mistake_names_file_and_line(failed, place, how):
 
 def test_a_callback_that_stops_within_an_epoch_is_told_where_to_stop(failed):
     failure = Failure.read(RunFolder(path=failed / PLACES[0] / "stop").attempt(1).failure(0))
-    assert "ended training in the middle of epoch 1, after step 8 of 16" in failure.message
+    assert "ended training in the middle of epoch 1, after step 16 of 32" in failure.message
     assert "on_epoch_end" in failure.hint
