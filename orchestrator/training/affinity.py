@@ -19,8 +19,7 @@ from pathlib import Path
 #: Where Linux describes its CPUs (Documentation/admin-guide/cputopology.rst).
 _CPUS = Path("/sys/devices/system/cpu")
 
-#: What CPUs have to have in common, relative to a CPU's folder. Where one of them has no such file,
-#: none of them has.
+#: What CPUs have to have in common, relative to a CPU's folder; files that all of them lack too.
 _ALIKE = ("cpu_capacity", "cpufreq/cpuinfo_max_freq")
 
 
