@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 
 from harness import Comparison, Question, at_least, options, report, take_turns
-from harness.trainers import FIT_FASTEST, ours, peer, rows_per_s
+from harness.trainers import FIT_FASTEST, MWMS_FASTEST, ours, peer, rows_per_s
 
 OURS = "launch-job, 2 workers"
 FIT = "Keras fit"
@@ -46,7 +46,7 @@ def main() -> int:
         FIT: peer("keras_fit.py", epochs=epochs),
         BEST: peer("keras_fit.py", *FIT_FASTEST, epochs=epochs),
         MWMS: peer("mwms_script.py", "--compiled", epochs=epochs),
-        PINNED: peer("mwms_script.py", "--compiled", "--pinned", epochs=epochs),
+        PINNED: peer("mwms_script.py", *MWMS_FASTEST, epochs=epochs),
     }
     told = take_turns(contestants, arguments.rounds, warm_up=False)
     return report(QUESTION, {who: rows_per_s(runs) for who, runs in told.items()})

@@ -51,6 +51,13 @@ def choose_device(wanted: Device, *, gpus: int, workers: int) -> DeviceChoice:
     return DeviceChoice(device="cpu")
 
 
+def on_gpus() -> bool:
+    """Return whether this worker computes on GPUs: `make_strategy` hides them where it doesn't."""
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
 def make_strategy(device: Literal["cpu", "gpu"]) -> tf.distribute.Strategy:
     """Return the strategy of a run's workers; Ray has chosen which GPU this one may see.
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.training.device import on_gpus
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -45,13 +47,11 @@ def sum_over_workers(vector: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
     replica: Any = tf.distribute.get_replica_context()
-    extended = replica.strategy.extended
     workers = replica.num_replicas_in_sync
-    short = gathers(workers, vector.shape.num_elements() * vector.dtype.size)
-    if not short or any("CPU" not in device for device in extended.worker_devices):
+    if on_gpus() or not gathers(workers, vector.shape.num_elements() * vector.dtype.size):
         return replica.all_reduce(tf.distribute.ReduceOp.SUM, vector)
     # What is public, `all_gather`, exchanges lengths first, which are known here.
-    (launcher,) = extended._cross_device_ops._launchers
+    (launcher,) = replica.strategy.extended._cross_device_ops._launchers
     options = tf.distribute.experimental.CommunicationOptions()
     gathered = launcher._all_gather(vector[tf.newaxis], options)
     return tf.reduce_sum(tf.ensure_shape(gathered, (workers, *vector.shape)), axis=0)

@@ -17,7 +17,8 @@ from orchestrator.training.checkpoint import Checkpoint, CheckpointStore
 from orchestrator.training.checkpoint_writer import CheckpointWriter
 from orchestrator.training.feed import call_dataset
 from orchestrator.training.pause import PauseWish
-from orchestrator.training.running import EpochScalars, RunningMetrics
+from orchestrator.training.running import RunningMetrics
+from orchestrator.training.scalars import EpochScalars
 from orchestrator.training.state import TrainingState
 from orchestrator.training.steps import Stepper
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import RunFailedError
 from orchestrator.records.timeline import phase
 from orchestrator.training.affinity import CpuShare
+from orchestrator.training.device import on_gpus
 from orchestrator.training.gradients import is_compiled, train_step_of
 from orchestrator.training.malloc import keep_freed_memory
 from orchestrator.training.reduction import GradientReduction
@@ -158,7 +159,7 @@ class Stepper:
 
         model, strategy = self.model, self._strategy
         # A GPU is told of the next step before it has done this one, unless that is in question.
-        pauses_within = not tf.config.get_visible_devices("GPU")
+        pauses_within = not on_gpus()
 
         def metrics() -> dict[str, Any]:
             return model.get_metrics_result()
