@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from orchestrator.training.affinity import CpuShare
-    from orchestrator.training.single_flight import SingleFlight
+    from orchestrator.training.neighbours import Neighbours
 
 
 #: Steppers, with their iterators, until the process ends: TensorFlow waits for seconds when an
@@ -60,8 +59,7 @@ def train(
     start: Checkpoint = BEGINNING,
     checkpoint_every: int | None = None,
     keep: int = 2,
-    flight: SingleFlight | None = None,
-    cpus: CpuShare | None = None,
+    neighbours: Neighbours | None = None,
     beside: Callable[[Stepper], Sequence[keras.callbacks.Callback]] = lambda stepper: (),
 ) -> Trained:
     """Train a model from a checkpoint to the end of the plan, or until a callback ends it.
@@ -75,8 +73,7 @@ def train(
         start: Where it begins.
         checkpoint_every: Steps of an epoch between checkpoints; None: one at the end of each.
         keep: How many of the newest checkpoints to keep, beside the best.
-        flight: Says which worker of a machine compiles the step; None: each one.
-        cpus: What steps are taken on; None: all of the machine's.
+        neighbours: The run's other workers on this machine; None: it has none.
         beside: Gives more callbacks, of which a checkpoint holds nothing.
 
     Raises:
@@ -94,7 +91,7 @@ def train(
         if start.arrays:
             state.write(start.arrays)
         calls = _calls(reader, start, halt_every=checkpoint_every)
-        stepper = Stepper(model, calls, strategy, wishes_pause=wish, flight=flight, cpus=cpus)
+        stepper = Stepper(model, calls, strategy, wishes_pause=wish, neighbours=neighbours)
         _KEPT.append(stepper)
         position = Position(stepper, start, news)
         checkpoints = Checkpoints(

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import RunFailedError
 from orchestrator.records.timeline import phase
-from orchestrator.training.affinity import CpuShare
 from orchestrator.training.device import on_gpus
 from orchestrator.training.gradients import is_compiled, train_step_of
 from orchestrator.training.malloc import keep_freed_memory
+from orchestrator.training.neighbours import Neighbours
 from orchestrator.training.reduction import GradientReduction
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from orchestrator.data.plan import TrainingPlan
     from orchestrator.training.calls import CallPlan
-    from orchestrator.training.single_flight import SingleFlight
 
 
 class Stepper:
@@ -41,8 +40,7 @@ class Stepper:
         calls: The calls to come.
         strategy: The strategy it trains under.
         wishes_pause: Asked before each call whether this worker wishes to pause.
-        flight: Says who compiles the step; None: each worker.
-        cpus: What steps are taken on; None: all of the machine's.
+        neighbours: The run's other workers on this machine; None: it has none.
     """
 
     def __init__(
@@ -52,8 +50,7 @@ class Stepper:
         strategy: tf.distribute.Strategy,
         *,
         wishes_pause: Callable[[], bool] = lambda: False,
-        flight: SingleFlight | None = None,
-        cpus: CpuShare | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self.model = model
         #: Epoch that is being trained, from 0.
@@ -69,8 +66,7 @@ class Stepper:
         self._logs: dict[str, float] = {}
         self._calls = calls
         self._wishes_pause = wishes_pause
-        self._flight = flight if is_compiled(model) else None
-        self._cpus = cpus or CpuShare()
+        self._neighbours = neighbours or Neighbours()
         self._iterator: Any = None
         self._reduction = GradientReduction()
         self._reduction.attach(model.optimizer)
@@ -118,7 +114,8 @@ class Stepper:
             self._graph = self._build_graph(iterator)
         held = self._calls.rows_of(self.step, last)
         wish = tf.constant(float(self._wishes_pause()))
-        leads = tf.constant(self._prepares(max(held[0], 1)))
+        compiled = is_compiled(self.model)
+        leads = tf.constant(self._neighbours.prepare(max(held[0], 1), compiled=compiled))
         taken, broken, pause, logs = self._graph(
             iterator, *_bounds_and_shares(held, self.plan, self.step), wish, leads
         )
@@ -129,17 +126,6 @@ class Stepper:
         self.pausing = bool(pause)
         self._logs = values
         return values
-
-    def _prepares(self, rows: int) -> bool:
-        """Get ready for steps of so many rows; return whether this worker compiles their program.
-
-        Who compiles may use the CPUs of those who wait for it.
-        """
-        if self._flight is None:
-            self._cpus.keep(True)
-            return False
-        self._cpus.keep(self._flight.has_seen(rows))
-        return self._flight.leads(rows)
 
     def _check_finite(self, broken: int, logs: dict[str, float]) -> None:
         import math
@@ -227,8 +213,7 @@ class Stepper:
         x, y = tf.nest.map_structure(operator.itemgetter(step), rows)
 
         def computed(loss: tf.Tensor) -> None:
-            if self._flight is not None:
-                self._flight.tell(tf.shape(y)[0], tells, loss)
+            self._neighbours.tell(tf.shape(y)[0], tells, loss)
 
         train_step = train_step_of(self.model, computed=computed)
         with phase("trace"), self._reduction.step(share, wish):

@@ -31,6 +31,7 @@ from orchestrator.training.fit import BEGINNING, Trained, train
 from orchestrator.training.gauges import Gauges
 from orchestrator.training.last_words import introduction
 from orchestrator.training.model import build_training, distribute, plain_twin, save_twin
+from orchestrator.training.neighbours import Neighbours
 from orchestrator.training.pause import PausedError, sigterm_kept, told_to_end
 from orchestrator.training.steps import Stepper
 from orchestrator.training.task import WorkerResult, WorkerTask
@@ -131,6 +132,7 @@ class _Worker:
             return [Gauges(stepper, labels), *publishing]
 
         store = CheckpointStore(folder=self.task.run.checkpoints)
+        flight = None if programs is None else programs.flight(self._attempt_name)
         try:
             return train(
                 training,
@@ -141,8 +143,7 @@ class _Worker:
                 start=store.load(self.task.checkpoint) if self.task.checkpoint else BEGINNING,
                 checkpoint_every=spec.checkpoint_every,
                 keep=spec.keep,
-                flight=None if programs is None else programs.flight(self._attempt_name),
-                cpus=self.cpus,
+                neighbours=Neighbours(flight, self.cpus),
                 beside=beside,
             )
         except PausedError:

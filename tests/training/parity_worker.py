@@ -15,6 +15,7 @@ from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.callbacks import News
 from orchestrator.training.fit import train
 from orchestrator.training.model import distribute
+from orchestrator.training.neighbours import Neighbours
 from orchestrator.training.single_flight import SingleFlight
 
 rank, workers, folder, out = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
@@ -39,8 +40,8 @@ def train_all(dataset, models):
             training = build(manifest.info)
         distribute(training, strategy, manifest)
         attempt = RunFolder(path=Path(out) / f"run-{name}-{workers}").attempt(1)
-        flight = SingleFlight(Path(out) / f"flight-{name}-{workers}")
-        trained = train(training, strategy, reader, attempt, news=News(None), flight=flight)
+        neighbours = Neighbours(SingleFlight(Path(out) / f"flight-{name}-{workers}"))
+        trained = train(training, strategy, reader, attempt, news=News(None), neighbours=neighbours)
         for index, weight in enumerate(training.model.get_weights()):
             results[f"{name}.{index}"] = weight
         results[f"{name}.iterations"] = np.array(trained.steps)
