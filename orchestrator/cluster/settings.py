@@ -14,6 +14,8 @@ TRAIN_SETTINGS: Mapping[str, str] = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
     # What it tells is told by the workers themselves, and it is one more process to start.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Ray Train would also write what is printed as a line of its own log, into the same file.
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     # Workers stay in the folder they were started in.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TF_CPP_MIN_LOG_LEVEL": "1",

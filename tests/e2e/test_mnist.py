@@ -70,6 +70,11 @@ def test_other_numbers_of_evaluating_workers_count_the_same(launch_job, report):
     assert one["loss_sum"] / one["rows"] == pytest.approx(report["loss"], rel=1e-5)
 
 
+def test_what_ranks_print_stands_in_their_logs_once(launch_job, report):
+    for log in (launch_job.run_folder(report) / "logs").glob("rank-*.log"):
+        assert log.read_text().count("launch-job: rank ") == 1
+
+
 def test_workers_share_the_cores_out(launch_job, report):
     cores = equal_cores(os.sched_getaffinity(0))
     if share_of(cores, worker=0, workers=4) is None:
