@@ -38,6 +38,11 @@ from orchestrator.training.device import choose_device
 from orchestrator.training.mailbox import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
 
+#: A run that goes on for so long after its first step may be one to watch. To start the dashboard
+#: takes 4 s of processor time, from training, and it ends with its Ray: of a run of seconds, nobody
+#: would see it.
+_WATCHED_AFTER_S = 10.0
+
 #: The dashboard comes up within this time; a run may be over sooner.
 _DASHBOARD_S = 30.0
 
@@ -117,6 +122,7 @@ class Driver:
         provenance = Provenance.collect(self.job.path)
         self._fields = {"device": self.spec.device, "versions": provenance.versions}
         self._told_dashboard = False
+        self._stepped_s: float | None = None
         self._shown_s: float | None = None
         self._told = {e.details["epoch"] for e in self._log.read() if e.event == "epoch"}
         states = self._log.states()
@@ -203,6 +209,14 @@ class Driver:
             self._log_epoch(entry, datetime.now(UTC))
         return results
 
+    def _show(self) -> None:
+        """Have the dashboard started, once the run has gone on for a while, and tell of it."""
+        stepped_s, now = self._stepped_s, time.monotonic()
+        if self._shown_s is None and stepped_s is not None and now - stepped_s >= _WATCHED_AFTER_S:
+            self.place.show()
+            self._shown_s = now
+        self._tell_dashboard()
+
     def _tell_dashboard(self) -> None:
         """Say where the dashboard is, once it answers."""
         if not self._told_dashboard and (address := self.place.dashboard):
@@ -278,10 +292,9 @@ class Driver:
 
     def _hear(self, update: Update) -> None:
         """Write news down and pass it on; an epoch that was told before is no news."""
-        if update.kind == "first_step":
-            self.place.show()
-            self._shown_s = self._shown_s or time.monotonic()
-        self._tell_dashboard()
+        if update.kind == "first_step" and self._stepped_s is None:
+            self._stepped_s = time.monotonic()
+        self._show()
         at = datetime.fromtimestamp(update.time_s, UTC)
         if update.phase is not None:
             self._log_phases([update.phase])

@@ -26,8 +26,8 @@ from orchestrator.training.steps import Stepper
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-#: News of steps is sent no more often than this.
-_STEP_NEWS_S = 0.2
+#: News of steps is sent no more often than this: it takes processor time in three processes.
+_STEP_NEWS_S = 0.5
 
 
 class News:

@@ -15,8 +15,8 @@ from orchestrator.training.failure import Failure, first_failure
 from orchestrator.training.mailbox import Update
 from orchestrator.training.task import WorkerTask
 
-#: How often signals and the workers' results are looked at.
-_POLL_S = 0.1
+#: How often signals and the workers' results are looked at, if there is no news.
+_POLL_S = 0.25
 
 #: How long the mailbox waits for news, each time it is asked: asked ten times a second, it and this
 #: process took 3% of a core from training.
@@ -95,7 +95,8 @@ class TrainingGroup:
         ended = False
         while not ended:
             ended = bool(ray.wait([training], timeout=0)[0])
-            reachable = self._collect()  # Once it has ended, too: what was told last.
+            # Once it has ended, too: what was told last.
+            reachable = self._collect([] if ended else [training])
             now = time.monotonic()
             if self._wants_to_stop(interrupts):
                 if stop_by is None:
@@ -144,16 +145,20 @@ class TrainingGroup:
             asked = True
         return asked
 
-    def _collect(self) -> bool:
-        """Wait for news a moment, and pass it on; return whether the mailbox can be reached."""
+    def _collect(self, others: list[Any]) -> bool:
+        """Wait for news a moment, and pass it on; return whether the mailbox can be reached.
+
+        Args:
+            others: What ends the wait, too.
+        """
         import ray
 
         if self._reply is None:
             self._reply = self._controller.drain.remote(_NEWS_S)
             self._late_after = time.monotonic() + _NEWS_S + _REPLY_S
-        replied, _ = ray.wait([self._reply], timeout=_POLL_S)
+        there, _ = ray.wait([self._reply, *others], timeout=_POLL_S)
         # One that is late is waited for the next time: the mailbox has its news no more.
-        if not replied:
+        if self._reply not in there:
             return time.monotonic() < self._late_after
         reply, self._reply = self._reply, None
         try:
