@@ -3,8 +3,8 @@
 `ray.init` starts the dashboard and the autoscaler's monitor with the rest, waits until the
 dashboard answers, and starts what carries workers' lines to drivers: 6 s of processor time of the
 45 until the first step of four workers on two cores, and 9 s of waiting were seen on sixteen. No
-run needs any of it. So the dashboard and the monitor are started as Ray does it, but once a run
-has taken its first step, and not waited for; workers' lines are in files, where they are read.
+run needs any of it. So the dashboard and the monitor are started as Ray does it, but when whoever
+drives a run says so, and not waited for; workers' lines are in files, where they are read.
 """
 
 from __future__ import annotations
