@@ -149,7 +149,7 @@ class EmbeddedRay:
                 self._start_ray()
 
     def show(self) -> None:
-        """Start the dashboard."""
+        """Start the dashboard, if it isn't."""
         if self._late is not None:
             self._late.start()
 

@@ -123,7 +123,6 @@ class Driver:
         self._fields = {"device": self.spec.device, "versions": provenance.versions}
         self._told_dashboard = False
         self._stepped_s: float | None = None
-        self._shown_s: float | None = None
         self._told = {e.details["epoch"] for e in self._log.read() if e.event == "epoch"}
         states = self._log.states()
         before = states[:-1] if self.queued else states
@@ -202,8 +201,7 @@ class Driver:
             results = supervisor.run()
         finally:
             self._fields["workers"] = supervisor.workers or self.spec.workers
-        late = self._shown_s is not None and time.monotonic() - self._shown_s > _DASHBOARD_S
-        if late and not self._told_dashboard:
+        if self._goes_on_for(_WATCHED_AFTER_S + _DASHBOARD_S) and not self._told_dashboard:
             self.observer.note("The Ray dashboard did not answer during this run.")
         for entry in results[0].history:
             self._log_epoch(entry, datetime.now(UTC))
@@ -211,11 +209,13 @@ class Driver:
 
     def _show(self) -> None:
         """Have the dashboard started, once the run has gone on for a while, and tell of it."""
-        stepped_s, now = self._stepped_s, time.monotonic()
-        if self._shown_s is None and stepped_s is not None and now - stepped_s >= _WATCHED_AFTER_S:
+        if self._goes_on_for(_WATCHED_AFTER_S):
             self.place.show()
-            self._shown_s = now
         self._tell_dashboard()
+
+    def _goes_on_for(self, seconds: float) -> bool:
+        """Return whether the first step was taken so long ago."""
+        return self._stepped_s is not None and time.monotonic() - self._stepped_s >= seconds
 
     def _tell_dashboard(self) -> None:
         """Say where the dashboard is, once it answers."""
