@@ -9,6 +9,7 @@ all rows, which gave more rows/s than smaller ones. Two more peers are shown for
 tf.data that shuffles row numbers and gathers whole batches, and Ray Data without any shuffle.
 NumPy's gather takes the rows of each batch from arrays in memory with `take`, its fastest way, and
 does nothing else: it is what any input costs at least. (The time of its shuffle is left out.)
+malloc is told in this process, so for everybody, what the workers of a run tell it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from harness import (
 sys.path.insert(0, str(ROOT))  # so that it also runs where launch-job isn't installed
 
 from orchestrator.catalog import load_catalog
+from orchestrator.cluster.settings import TRAIN_SETTINGS, apply
 from orchestrator.cluster.token import ensure_token
 from orchestrator.data.batches import StepReader
 from orchestrator.data.cache import StoredShards
@@ -46,6 +48,7 @@ from orchestrator.data.source import Source, SourceContext
 from orchestrator.storage.storage import Storage
 from orchestrator.training.calls import CallPlan
 from orchestrator.training.feed import call_dataset
+from orchestrator.training.malloc import keep_freed_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +79,7 @@ QUESTION = Question(
 
 def main() -> int:
     rounds = options(__doc__, rounds=7).parse_args().rounds
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    as_a_worker()
     with tempfile.TemporaryDirectory() as folder:
         context = SourceContext(data_dir=find_mnist(), cache_dir=Path(folder) / "cache")
         source = load_catalog(ROOT).datasets.get("mnist").load(context)
@@ -105,6 +108,13 @@ def main() -> int:
             contestants[NUMPY] = lambda: numpy_gather(images, labels, EPOCHS[NUMPY])
             values = take_turns(contestants, rounds)
     return report(QUESTION, values)
+
+
+def as_a_worker() -> None:
+    """Start this program again where malloc, which reads its settings then, wasn't told them."""
+    if "MALLOC_TOP_PAD_" not in os.environ:
+        apply({**TRAIN_SETTINGS, "TF_CPP_MIN_LOG_LEVEL": "3"})
+        os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
 def rows_per_s(
@@ -137,6 +147,7 @@ def rows_per_s(
             dataset = dataset.repeat(epochs)
         iterator = iter(dataset)
         first, _ = drain(iterator, tf.constant(1))
+        keep_freed_memory()
         began = time.perf_counter()
         seen, _ = drain(iterator, tf.constant(elements - 1))
         rest = int(seen)

@@ -35,9 +35,21 @@ class Target:
         return f"{'≥' if self.at_least else '≤'} {self.bound:.2f}"
 
 
-def ratio_text(ratio: float) -> str:
-    """Return a ratio with two decimals, a small one with two digits that say something."""
-    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+def ratio_text(ratio: float, target: str | None = None) -> str:
+    """Return a ratio with two decimals, a small one with two digits that say something.
+
+    Args:
+        ratio: The ratio.
+        target: What it is held against, as text. A ratio that would only round to it gets as many
+            decimals as it takes to see on which side of it it lies.
+    """
+    text = f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+    bound = float(target.split()[-1]) if target else None
+    decimals = 3
+    while bound == float(text) != ratio:
+        text = f"{ratio:.{decimals}f}"
+        decimals += 1
+    return text
 
 
 def at_least(bound: float) -> Target:

@@ -56,7 +56,7 @@ def _ratio_cells(ratio: Mapping[str, Any]) -> str:
     return " | ".join(
         (
             f"{ratio['ours']} / {ratio['peer']}",
-            f"**{ratio_text(spread['median'])}**",
+            f"**{ratio_text(spread['median'], ratio['target'])}**",
             f"{ratio_text(spread['min'])} – {ratio_text(spread['max'])}",
             ratio["target"] or "",
             verdict,

@@ -54,6 +54,8 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> No
 
 
 def _line(ratio: Mapping[str, Any]) -> tuple[str, ...]:
-    numbers = (ratio_text(ratio["ratio"][which]) for which in ("median", "min", "max"))
+    numbers = (
+        ratio_text(ratio["ratio"][which], ratio["target"]) for which in ("median", "min", "max")
+    )
     word = {None: "", True: "met", False: "MISSED"}[ratio["met"]]
     return (f"{ratio['ours']} / {ratio['peer']}", *numbers, ratio["target"] or "-", word)

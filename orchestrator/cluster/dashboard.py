@@ -31,8 +31,8 @@ _STARTED = ("dashboard", "monitor")
 #: It gives way to the run, but a run that keeps all cores busy must not keep it from coming up.
 _NICENESS = 5
 
-#: A run that hasn't taken a step after so long is one to look at.
-_LATEST_S = 30.0
+#: A run that goes on for so long, steps or none, is one to look at.
+_LATEST_S = 60.0
 
 #: How long it may take to come up, where it is waited for.
 _PATIENCE_S = 60.0

@@ -17,6 +17,7 @@ from orchestrator.data.source import Source
 from orchestrator.driver.conclusion import describe_error, write_report
 from orchestrator.driver.place import Place
 from orchestrator.driver.preparation import Preparation
+from orchestrator.driver.showing import Showing
 from orchestrator.driver.supervisor import Supervisor
 from orchestrator.errors import RunFailedError, StoppedError, UsageError
 from orchestrator.interrupts import Interrupts
@@ -37,14 +38,6 @@ from orchestrator.training.checkpoint import CheckpointStore, place_of
 from orchestrator.training.device import choose_device
 from orchestrator.training.mailbox import Update
 from orchestrator.training.task import WorkerResult, WorkerTask
-
-#: A run that goes on for so long after its first step may be one to watch. To start the dashboard
-#: takes 4 s of processor time, from training, and it ends with its Ray: of a run of seconds, nobody
-#: would see it.
-_WATCHED_AFTER_S = 10.0
-
-#: The dashboard comes up within this time; a run may be over sooner.
-_DASHBOARD_S = 30.0
 
 
 @dataclass(kw_only=True)
@@ -121,8 +114,7 @@ class Driver:
         """Write the request down, or that it is taken up again."""
         provenance = Provenance.collect(self.job.path)
         self._fields = {"device": self.spec.device, "versions": provenance.versions}
-        self._told_dashboard = False
-        self._stepped_s: float | None = None
+        self._showing = Showing(self.place, self.observer, self.plan)
         self._told = {e.details["epoch"] for e in self._log.read() if e.event == "epoch"}
         states = self._log.states()
         before = states[:-1] if self.queued else states
@@ -182,7 +174,7 @@ class Driver:
     def _train(self, prepared: PreparedDataset) -> list[WorkerResult]:
         device = self._choose_device()
         self._enter(RunState.RUNNING)
-        self._tell_dashboard()
+        self._showing.tell()
         self._log_noted()
         supervisor = Supervisor(
             spec=self.spec,
@@ -201,27 +193,10 @@ class Driver:
             results = supervisor.run()
         finally:
             self._fields["workers"] = supervisor.workers or self.spec.workers
-        if self._goes_on_for(_WATCHED_AFTER_S + _DASHBOARD_S) and not self._told_dashboard:
-            self.observer.note("The Ray dashboard did not answer during this run.")
+        self._showing.conclude()
         for entry in results[0].history:
             self._log_epoch(entry, datetime.now(UTC))
         return results
-
-    def _show(self) -> None:
-        """Have the dashboard started, once the run has gone on for a while, and tell of it."""
-        if self._goes_on_for(_WATCHED_AFTER_S):
-            self.place.show()
-        self._tell_dashboard()
-
-    def _goes_on_for(self, seconds: float) -> bool:
-        """Return whether the first step was taken so long ago."""
-        return self._stepped_s is not None and time.monotonic() - self._stepped_s >= seconds
-
-    def _tell_dashboard(self) -> None:
-        """Say where the dashboard is, once it answers."""
-        if not self._told_dashboard and (address := self.place.dashboard):
-            self.observer.dashboard(address)
-            self._told_dashboard = True
 
     def _choose_device(self) -> Literal["cpu", "gpu"]:
         choice = choose_device(
@@ -292,9 +267,7 @@ class Driver:
 
     def _hear(self, update: Update) -> None:
         """Write news down and pass it on; an epoch that was told before is no news."""
-        if update.kind == "first_step" and self._stepped_s is None:
-            self._stepped_s = time.monotonic()
-        self._show()
+        self._showing.hear(update)
         at = datetime.fromtimestamp(update.time_s, UTC)
         if update.phase is not None:
             self._log_phases([update.phase])
