@@ -66,8 +66,8 @@ def trains(showing, *, pace, seconds, first=1, started_s=0.0):
 
 
 def test_a_run_that_is_soon_over_starts_none(showing, place, told):
-    trains(showing, pace=45, seconds=22)  # 17 s are left after five
-    showing.hear(news("evaluating", 23, PLAN.total_steps))
+    trains(showing, pace=31, seconds=32)  # 27 s are left after five
+    showing.hear(news("evaluating", 33, PLAN.total_steps))
     showing.conclude()
     assert (place.asked, told.lines) == (0, [])
 
