@@ -8,8 +8,8 @@ from orchestrator.observer import Observer
 from orchestrator.training.mailbox import Update
 
 #: What is left of training has to take so long. To start the dashboard takes 4 s of processor time,
-#: from training; beside workers that keep two cores busy it answers after ten to twenty seconds; and
-#: it ends with its Ray. Of a shorter run, nobody would see it.
+#: from training; beside workers that keep two cores busy, it answers after ten to twenty seconds;
+#: and it ends with its Ray. Of a shorter run, nobody would see it.
 _WORTHWHILE_S = 30.0
 
 #: So long after the first step, it is known how fast steps are taken.
