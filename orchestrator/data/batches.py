@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.data.aligned import aligned
 from orchestrator.data.cache import Shards
 from orchestrator.data.manifest import Manifest
 from orchestrator.data.order import RowOrder
@@ -17,9 +17,6 @@ from orchestrator.data.plan import TrainingPlan
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-#: Where arrays have to begin for TensorFlow to take them over without a copy.
-_ALIGNMENT_BYTES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +84,7 @@ class StepReader:
         before = order.rows_before(begin, worker=self.worker)
         count = order.rows_before(end, worker=self.worker) - before
         out = {
-            name: _empty((count, *rows.shape[1:]), rows.dtype)
+            name: aligned((count, *rows.shape[1:]), rows.dtype)
             for name, rows in self.any_row().items()
             if name in columns
         }
@@ -170,13 +167,3 @@ def evaluation_batches(
 def _rounds(order: RowOrder, row: int, stream: int) -> int:
     """Return how many of the rows 0 … row − 1 of an epoch lie in a stream."""
     return max(0, -(-(row - stream) // order.streams))
-
-
-def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return an uninitialized array that TensorFlow can take over without a copy."""
-    import numpy as np
-
-    size = math.prod(shape) * dtype.itemsize
-    room = np.empty(size + _ALIGNMENT_BYTES, np.uint8)
-    start = -room.ctypes.data % _ALIGNMENT_BYTES
-    return room[start : start + size].view(dtype).reshape(shape)

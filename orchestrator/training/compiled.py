@@ -96,15 +96,15 @@ class CompiledPrograms:
         os.environ[_FLAGS] = f"{asked} {_DIRECTORY}={self._at_work} {_DEVICES}".strip()
         return len(list(self._at_work.glob(_PROGRAM)))
 
-    def flight(self, attempt: str) -> SingleFlight | None:
+    def flight(self, folder: Path) -> SingleFlight | None:
         """Return who says which worker of this machine compiles; None if they share no programs.
 
         Args:
-            attempt: Name of the attempt.
+            folder: Folder that all workers of the attempt on this machine share.
         """
         if str(self._at_work) not in os.environ.get(_FLAGS, ""):
             return None
-        return SingleFlight(self._at_work / attempt)
+        return SingleFlight(folder)
 
     def publish(self) -> None:
         """Keep the programs that were compiled since; where there is no room, it is printed."""

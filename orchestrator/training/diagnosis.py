@@ -60,7 +60,8 @@ _TABLE: tuple[tuple[str, Diagnosis], ...] = (
     (
         (
             r"from remote target|Error reported from /job|stopped sending heartbeats"
-            r"|cluster check alive failed|^(Cancelled|Aborted|DeadlineExceeded)Error: "
+            r"|cluster check alive failed|on the same machine, is gone"
+            r"|^(Cancelled|Aborted|DeadlineExceeded)Error: "
         ),
         COLLATERAL,
     ),
@@ -187,6 +188,8 @@ def unwrap(message: str) -> tuple[str, str, str] | None:
 def lost_peer(message: str) -> int | None:
     """Return the rank that a survivor's message names as gone, if it names one."""
     found = re.search(
-        r"(?:remote target|Error reported from|alive failed,)\s*/job:worker/\S*task:(\d+)", message
+        r"(?:remote target|Error reported from|alive failed,)\s*/job:worker/\S*task:(\d+)"
+        r"|Rank (\d+), on the same machine, is gone",
+        message,
     )
-    return int(found[1]) if found else None
+    return int(found[1] or found[2]) if found else None

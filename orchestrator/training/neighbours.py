@@ -1,6 +1,6 @@
 """A worker's neighbours: the run's other workers on its machine.
 
-They need the same programs of XLA at the same moment, and the same cores.
+They need the same programs of XLA at the same moment, the same cores, and each other's gradients.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from orchestrator.training.affinity import CpuShare
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from orchestrator.training.shared_sum import SharedSum
     from orchestrator.training.single_flight import SingleFlight
 
 
@@ -21,9 +22,17 @@ class Neighbours:
     Args:
         flight: Says who compiles a program; None: each one for itself.
         cpus: What this worker takes its steps on; None: all CPUs of the machine.
+        shared_sum: Sums over them, if they are all of the run's; None: they aren't.
     """
 
-    def __init__(self, flight: SingleFlight | None = None, cpus: CpuShare | None = None) -> None:
+    def __init__(
+        self,
+        flight: SingleFlight | None = None,
+        cpus: CpuShare | None = None,
+        shared_sum: SharedSum | None = None,
+    ) -> None:
+        #: Sums over all workers of the run, if they are on this machine.
+        self.shared_sum = shared_sum
         self._flight = flight
         self._cpus = cpus or CpuShare()
 

@@ -23,11 +23,18 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from orchestrator.training.shared_sum import SharedSum
+
 
 class GradientReduction:
-    """Sums the gradients of all workers, each weighted by its share of the global batch."""
+    """Sums the gradients of all workers, each weighted by its share of the global batch.
 
-    def __init__(self) -> None:
+    Args:
+        shared: Sums over workers that are all on this machine; None: they aren't.
+    """
+
+    def __init__(self, shared: SharedSum | None = None) -> None:
+        self._shared = shared
         self._share: tf.Tensor | None = None
         self._wish: tf.Tensor | None = None
         self._finite: tf.Tensor | None = None
@@ -102,7 +109,7 @@ class GradientReduction:
 
         flat = tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0)
         wish = tf.cast(self._wish, share.dtype)[tf.newaxis]
-        total = sum_over_workers(tf.concat([flat * share, wish], axis=0))
+        total = sum_over_workers(tf.concat([flat * share, wish], axis=0), self._shared)
         # An optimizer that scales the loss tries scales that are too large, and takes no step then.
         if not self._scaling:
             self._finite = tf.logical_and(self.finite(), tf.reduce_all(tf.math.is_finite(total)))

@@ -68,7 +68,7 @@ class Stepper:
         self._wishes_pause = wishes_pause
         self._neighbours = neighbours or Neighbours()
         self._iterator: Any = None
-        self._reduction = GradientReduction()
+        self._reduction = GradientReduction(self._neighbours.shared_sum)
         self._reduction.attach(model.optimizer)
         self._strategy = strategy
         self._graph: Callable[..., Any] | None = None

@@ -33,6 +33,7 @@ from orchestrator.training.last_words import introduction
 from orchestrator.training.model import build_training, distribute, plain_twin, save_twin
 from orchestrator.training.neighbours import Neighbours
 from orchestrator.training.pause import PausedError, sigterm_kept, told_to_end
+from orchestrator.training.shared_sum import SharedSum
 from orchestrator.training.steps import Stepper
 from orchestrator.training.task import WorkerResult, WorkerTask
 from orchestrator.training.versions import check_versions
@@ -59,7 +60,8 @@ def run_worker(
     print(introduction(rank), flush=True)
     note("placement", task.asked_s)
     try:
-        _Worker(task, rank, workers, _cpus(task, local_rank, local_workers)).run()
+        cpus = _cpus(task, local_rank, local_workers)
+        _Worker(task, rank, workers, cpus, together=local_workers == workers).run()
     except PausedError:
         return
     except BaseException as err:  # noqa: BLE001 - its account is raised in its place
@@ -75,9 +77,13 @@ def run_worker(
 class _Worker:
     """One worker of one run."""
 
-    def __init__(self, task: WorkerTask, rank: int, workers: int, cpus: CpuShare) -> None:
+    def __init__(
+        self, task: WorkerTask, rank: int, workers: int, cpus: CpuShare, *, together: bool
+    ) -> None:
         check_versions(task.versions)
         self.cpus = cpus
+        #: Whether all workers are on this machine.
+        self.together = together
         self.task = task
         self.rank = rank
         self.workers = workers
@@ -132,7 +138,6 @@ class _Worker:
             return [Gauges(stepper, labels), *publishing]
 
         store = CheckpointStore(folder=self.task.run.checkpoints)
-        flight = None if programs is None else programs.flight(self._attempt_name)
         try:
             return train(
                 training,
@@ -143,7 +148,7 @@ class _Worker:
                 start=store.load(self.task.checkpoint) if self.task.checkpoint else BEGINNING,
                 checkpoint_every=spec.checkpoint_every,
                 keep=spec.keep,
-                neighbours=Neighbours(flight, self.cpus),
+                neighbours=self._neighbours(programs),
                 beside=beside,
             )
         except PausedError:
@@ -151,9 +156,15 @@ class _Worker:
                 write_json(self.task.attempt.preemption(self.rank), {"host": socket.gethostname()})
             raise
 
-    @property
-    def _attempt_name(self) -> str:
-        return f"{self.task.run.path.name}-{self.task.attempt.path.name}"
+    def _neighbours(self, programs: CompiledPrograms | None) -> Neighbours:
+        attempt = f"{self.task.run.path.name}-{self.task.attempt.path.name}"
+        folder = _session_folder() / "neighbours" / attempt
+        shared = self.together and self.task.device == "cpu" and SharedSum.suits(self.workers)
+        return Neighbours(
+            flight=None if programs is None else programs.flight(folder),
+            cpus=self.cpus,
+            shared_sum=SharedSum(folder, rank=self.rank, workers=self.workers) if shared else None,
+        )
 
     @property
     def _deterministic(self) -> bool:
@@ -230,12 +241,10 @@ def _set_up_tensorflow(threads: int) -> None:
 def _compiled_programs() -> CompiledPrograms:
     """Have XLA keep what it compiles, and take what earlier runs on this machine have compiled."""
     import tensorflow as tf
-    from ray._private import worker
 
-    node: Any = worker._global_node
     compiler = f"{tf.version.VERSION} {tf.version.GIT_VERSION}"
     kept = folder_for(compiled_cache(), compiler=compiler, flags=os.environ["XLA_FLAGS"])
-    programs = CompiledPrograms(kept, Path(node.get_session_dir_path(), "compiled", kept.name))
+    programs = CompiledPrograms(kept, _session_folder() / "compiled" / kept.name)
     if programs.use():
         print(
             "launch-job: XLA takes steps that earlier runs on this machine have compiled, from "
@@ -243,6 +252,14 @@ def _compiled_programs() -> CompiledPrograms:
             flush=True,
         )
     return programs
+
+
+def _session_folder() -> Path:
+    """Return the folder of Ray's files on this machine, which goes with them."""
+    from ray._private import worker
+
+    node: Any = worker._global_node
+    return Path(node.get_session_dir_path())
 
 
 def _make_deterministic() -> None:

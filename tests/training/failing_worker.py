@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.training.failure import Failure
+from orchestrator.training.shared_sum import SharedSum
 
 
 def take_too_much():
@@ -40,6 +41,19 @@ def lose_a_peer():
         return strategy.run(
             lambda: tf.distribute.get_replica_context().all_reduce("sum", tf.ones([1000]))
         )
+
+    for turn in range(1_000_000):
+        if turn == 20 and RANK == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        step()
+
+
+def lose_a_neighbour():
+    shared = SharedSum(RunFolder(path=Path(folder)).path / "shared", rank=RANK, workers=2)
+
+    @tf.function
+    def step():
+        return shared.sum(tf.ones([1000]))
 
     for turn in range(1_000_000):
         if turn == 20 and RANK == 1:

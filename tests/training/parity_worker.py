@@ -16,6 +16,7 @@ from orchestrator.training.callbacks import News
 from orchestrator.training.fit import train
 from orchestrator.training.model import distribute
 from orchestrator.training.neighbours import Neighbours
+from orchestrator.training.shared_sum import SharedSum
 from orchestrator.training.single_flight import SingleFlight
 
 rank, workers, folder, out = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
@@ -40,7 +41,12 @@ def train_all(dataset, models):
             training = build(manifest.info)
         distribute(training, strategy, manifest)
         attempt = RunFolder(path=Path(out) / f"run-{name}-{workers}").attempt(1)
-        neighbours = Neighbours(SingleFlight(Path(out) / f"flight-{name}-{workers}"))
+        shared = SharedSum(Path(out) / f"shared-{name}-{workers}", rank=rank, workers=workers)
+        neighbours = Neighbours(
+            SingleFlight(Path(out) / f"flight-{name}-{workers}"),
+            # Three do as workers of several machines.
+            shared_sum=shared if workers in (2, 4) else None,
+        )
         trained = train(training, strategy, reader, attempt, news=News(None), neighbours=neighbours)
         for index, weight in enumerate(training.model.get_weights()):
             results[f"{name}.{index}"] = weight

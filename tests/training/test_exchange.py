@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.training.exchange import gathers
 
-WORKERS = 3
+WORKERS = 4
 SIZES = st.integers(min_value=0, max_value=1 << 24)
 
 
@@ -62,16 +62,24 @@ def sums(vectors, tmp_path_factory, tensorflow_processes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "way"), [("short", "CollectiveGatherV2"), ("long", "CollectiveReduceV2")]
+    ("name", "way"),
+    [
+        ("short apart", "CollectiveGatherV2"),
+        ("long apart", "CollectiveReduceV2"),
+        ("short together", "PyFunc"),
+        ("long together", "PyFunc"),
+    ],
 )
 def test_all_workers_get_the_same_sum(vectors, sums, name, way):
     assert {str(found[f"{name} by"]) for found in sums} == {way}
     for found in sums:
         np.testing.assert_array_equal(found[name], sums[0][name])
-    np.testing.assert_allclose(sums[0][name], vectors[name].sum(axis=0), rtol=1e-5, atol=1e-6)
+    expected = vectors[name.split()[0]].sum(axis=0)
+    np.testing.assert_allclose(sums[0][name], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_what_is_gathered_is_summed_in_the_order_of_ranks(vectors, sums):
-    first, second, third = vectors["short"]
-    np.testing.assert_array_equal(sums[0]["short"], (first + second) + third)
+@pytest.mark.parametrize("name", ["short apart", "short together", "long together"])
+def test_ranks_are_summed_in_their_order(vectors, sums, name):
+    first, second, third, fourth = vectors[name.split()[0]]
+    np.testing.assert_array_equal(sums[0][name], ((first + second) + third) + fourth)

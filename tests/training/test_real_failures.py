@@ -64,11 +64,12 @@ def test_shard_that_is_gone_while_rows_are_fed(run, tensorflow_processes):
     assert str(error) == "/nowhere/train-0000.arrow can't be used: it is missing."
 
 
-def test_rank_that_was_killed_is_named_by_the_one_that_lost_it(run, tmp_path, tensorflow_processes):
+@pytest.mark.parametrize("how", ["lose_a_peer", "lose_a_neighbour"])
+def test_rank_that_was_killed_is_named_by_the_one_that_lost_it(
+    run, tmp_path, tensorflow_processes, how
+):
     with pytest.raises(GroupError, match="rank 1 of 2"):
-        run_group(
-            SCRIPT, 2, ["lose_a_peer", str(run.path)], tmp_path / "out", fork=tensorflow_processes
-        )
+        run_group(SCRIPT, 2, [how, str(run.path)], tmp_path / "out", fork=tensorflow_processes)
     survivor = Failure.read(run.attempt(1).failure(0))
     assert survivor.cause == "peer-gone"
     found = first_failure(run.attempt(1), RuntimeError("rank 0 failed"))
