@@ -14,11 +14,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from orchestrator.errors import UnavailableError
 
-#: Who doesn't come within this time has ended, or its machine has no room for it.
-_PATIENCE_S = 300.0
+#: Who comes early waits for so long. Workers may come minutes apart, where each copies its rows
+#: from afar first; and one that has ended takes the others with it.
+_PATIENCE_S = 3600.0
 
 #: How often the first one is looked for.
 _LOOK_S = 0.01
@@ -49,6 +51,7 @@ def meet(
 
     Raises:
         UnavailableError: Somebody didn't come.
+        ConnectionError: Somebody has ended meanwhile.
         OSError: The folder can't be written, or there is no such memory.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +105,8 @@ def _hand_out(
     guest, _ = door.accept()
     with guest:
         guest.settimeout(_left(deadline))
-        own = ends[guest.recv(1)[0]]
+        (who,) = guest.recv(1) or _ended()
+        own = ends[who]
         socket.send_fds(guest, [b"."], [memory, *(own[peer].fileno() for peer in sorted(own))])
     for given in own.values():
         given.close()
@@ -112,9 +116,12 @@ def _join(path: Path, who: int, count: int, deadline: float) -> Meeting:
     with _connected(path, deadline) as host:
         host.send(bytes([who]))
         host.settimeout(_left(deadline))
-        _, (memory, *files), _, _ = socket.recv_fds(host, 1, count)
+        told, files, _, _ = socket.recv_fds(host, 1, count)
+    memory, *connections = files if told else _ended()
     others = (peer for peer in range(count) if peer != who)
-    peers = {peer: socket.socket(fileno=file) for peer, file in zip(others, files, strict=True)}
+    peers = {
+        peer: socket.socket(fileno=file) for peer, file in zip(others, connections, strict=True)
+    }
     return Meeting(memory=memory, peers=peers)
 
 
@@ -135,3 +142,7 @@ def _connected(path: Path, deadline: float) -> socket.socket:
 
 def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.001)
+
+
+def _ended() -> NoReturn:
+    raise ConnectionResetError("Connection reset by peer: a worker of this machine has ended.")

@@ -160,6 +160,10 @@ class _Worker:
         attempt = f"{self.task.run.path.name}-{self.task.attempt.path.name}"
         folder = _session_folder() / "neighbours" / attempt
         shared = self.together and self.task.device == "cpu" and SharedSum.suits(self.workers)
+        if shared:
+            print(
+                "launch-job: gradients are summed through memory that all ranks share", flush=True
+            )
         return Neighbours(
             flight=None if programs is None else programs.flight(folder),
             cpus=self.cpus,

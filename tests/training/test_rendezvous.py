@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -22,6 +25,18 @@ def met(folder, count, *, order=None):
             for who in order or range(count)
         }
         return [found[who].result() for who in range(count)]
+
+
+def come_and_go(door):
+    """Connect to the first one as soon as it is there, and end."""
+    deadline = time.monotonic() + 30
+    with contextlib.chdir(door.parent):
+        while True:
+            with socket.socket(socket.AF_UNIX) as ending:
+                try:
+                    return ending.connect(door.name)
+                except (FileNotFoundError, ConnectionRefusedError):
+                    assert time.monotonic() < deadline
 
 
 def closed(meetings):
@@ -72,3 +87,24 @@ def test_a_path_that_is_too_long_for_a_socket_will_do(tmp_path):
 def test_who_comes_alone_says_so(tmp_path, who):
     with pytest.raises(UnavailableError, match="The 2 workers of this machine have not met within"):
         meet(tmp_path, "here", who=who, count=2, size=SIZE, patience_s=0.05)
+
+
+def test_who_meets_one_that_ends_says_so(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(meet, tmp_path, "here", who=0, count=2, size=SIZE)
+        come_and_go(tmp_path / "here")
+        with pytest.raises(ConnectionError, match="a worker of this machine has ended"):
+            first.result()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_joins_a_first_one_that_ends_says_so(tmp_path):
+    with socket.socket(socket.AF_UNIX) as door, ThreadPoolExecutor(1) as pool:
+        with contextlib.chdir(tmp_path):
+            door.bind("here")
+        door.listen()
+        second = pool.submit(meet, tmp_path, "here", who=1, count=2, size=SIZE)
+        ending, _ = door.accept()
+        ending.close()
+        with pytest.raises(ConnectionError):
+            second.result()
