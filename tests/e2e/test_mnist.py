@@ -86,6 +86,11 @@ def test_workers_share_the_cores_out(launch_job, report):
         assert share == share_of(cores, worker=rank, workers=4)
 
 
+def test_workers_of_one_machine_sum_through_memory(launch_job, report):
+    for log in (launch_job.run_folder(report) / "logs").glob("rank-*.log"):
+        assert "summed through memory" in log.read_text()
+
+
 def test_run_folder_holds_everything(launch_job, report):
     folder = launch_job.run_folder(report)
     assert json.loads((folder / "report.json").read_text()) == report

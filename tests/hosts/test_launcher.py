@@ -228,4 +228,5 @@ def test_schedule_brings_it_up_for_a_run_and_takes_it_down_again(client, machine
     run = client.storage.run(tick["run_id"])
     assert EventLog(path=run.events).state() is RunState.SUCCEEDED
     assert hosts_of(run) == {"h1", "h2", "h3"}
+    assert not any("summed through memory" in log.read_text() for log in run.rank_logs())
     assert_no_ray_on(machines)
