@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,11 @@ _MOST_BYTES = 1 << 30
 #: A step's vectors are written while some worker may still sum those of the step before. None can
 #: be two steps ahead, since it needs all others for each.
 _TURNS = 2
+
+#: Seconds after which another thread has to give up Python's lock, which an exchange needs.
+#: Python's own 5 ms are a step and more: with a checkpoint each 50 steps, written by a thread,
+#: `lstm-mnist` gave 4% more rows/s with this.
+_SWITCH_S = 0.0002
 
 
 class NeighbourLostError(Exception):
@@ -83,6 +89,7 @@ class SharedSum:
     def _exchange(self, length: int, dtype: Any) -> Exchange:
         import numpy as np
 
+        sys.setswitchinterval(_SWITCH_S)
         kind = np.dtype(dtype)
         meeting = meet(
             self._folder,
