@@ -7,10 +7,12 @@ first dimension of its own, the worker, and a worker that goes on gets back what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UsageError
+from orchestrator.training.exchange import sum_over_workers
 
 if TYPE_CHECKING:
     import keras
@@ -96,17 +98,33 @@ class TrainingState:
 
         def own_rows() -> list[tf.Tensor]:
             # Each worker fills in its own row of an array of zeros, and the arrays are summed:
-            # exact, and by the exchange that training uses anyway.
-            context = tf.distribute.get_replica_context()
-            rank = context.replica_id_in_sync_group
+            # exact, and by the exchange that training uses anyway. All travel as one vector.
+            rank = tf.distribute.get_replica_context().replica_id_in_sync_group
             rows = []
             for variable in variables:
                 before, after = [rank, self._workers - 1 - rank], [[0, 0]] * len(variable.shape)
                 rows.append(tf.pad(variable.value[tf.newaxis], [before, *after]))
-            return [context.all_reduce(tf.distribute.ReduceOp.SUM, row) for row in rows]
+            return _summed(rows, [(self._workers, *variable.shape) for variable in variables])
 
         if not hasattr(self, "_gather"):
             self._gather = tf.function(lambda: self._strategy.run(own_rows), autograph=False)
         return {
             f"{_METRICS}{index:04d}": value.numpy() for index, value in enumerate(self._gather())
         }
+
+
+def _summed(arrays: list[tf.Tensor], shapes: list[tuple[int, ...]]) -> list[tf.Tensor]:
+    """Trace the sums of arrays over the workers: one exchange for all of a type."""
+    import tensorflow as tf
+
+    sums: dict[int, tf.Tensor] = {}
+    for dtype in dict.fromkeys(array.dtype for array in arrays):
+        places = [place for place, array in enumerate(arrays) if array.dtype == dtype]
+        flat = tf.concat([tf.reshape(arrays[place], [-1]) for place in places], axis=0)
+        sizes = [math.prod(shapes[place]) for place in places]
+        parts = tf.split(sum_over_workers(tf.ensure_shape(flat, (sum(sizes),))), sizes)
+        sums |= {
+            place: tf.reshape(part, shapes[place])
+            for place, part in zip(places, parts, strict=True)
+        }
+    return [sums[place] for place in range(len(arrays))]
