@@ -10,6 +10,8 @@ tiny model (50 KiB) in 5.4 ms instead of 9.4.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.training.device import on_gpus
@@ -62,3 +64,23 @@ def sum_over_workers(vector: tf.Tensor, shared: SharedSum | None = None) -> tf.T
     options = tf.distribute.experimental.CommunicationOptions()
     gathered = launcher._all_gather(vector[tf.newaxis], options)
     return tf.reduce_sum(tf.ensure_shape(gathered, (workers, *vector.shape)), axis=0)
+
+
+def packed(arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Return arrays of one type as one vector, which takes one exchange instead of many."""
+    import tensorflow as tf
+
+    return tf.concat([tf.reshape(array, [-1]) for array in arrays], axis=0)
+
+
+def unpacked(vector: tf.Tensor, shapes: Sequence[Sequence[int]]) -> list[tf.Tensor]:
+    """Return the arrays that a vector was made of.
+
+    Args:
+        vector: What `packed` has made, or a sum of such.
+        shapes: Those of the arrays.
+    """
+    import tensorflow as tf
+
+    parts = tf.split(vector, [math.prod(shape) for shape in shapes])
+    return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.training.exchange import sum_over_workers
+from orchestrator.training.exchange import packed, sum_over_workers, unpacked
 
 if TYPE_CHECKING:
     import keras
@@ -107,12 +107,10 @@ class GradientReduction:
         """Sum tensors of one type over the workers, as one vector."""
         import tensorflow as tf
 
-        flat = tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0)
-        wish = tf.cast(self._wish, share.dtype)[tf.newaxis]
-        total = sum_over_workers(tf.concat([flat * share, wish], axis=0), self._shared)
+        wish = tf.cast(self._wish, share.dtype)
+        total = sum_over_workers(packed([packed(grads) * share, wish]), self._shared)
         # An optimizer that scales the loss tries scales that are too large, and takes no step then.
         if not self._scaling:
             self._finite = tf.logical_and(self.finite(), tf.reduce_all(tf.math.is_finite(total)))
-        *parts, wishes = tf.split(total, [*(g.shape.num_elements() for g in grads), 1])
-        self._wishes = wishes[0]
-        return [tf.reshape(part, g.shape) for part, g in zip(parts, grads, strict=True)]
+        *sums, self._wishes = unpacked(total, [*(g.shape for g in grads), ()])
+        return sums

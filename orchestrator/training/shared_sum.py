@@ -134,24 +134,16 @@ class Exchange:
 
         vectors = next(self._turns)
         vectors[self._rank] = vector
-        for rank, peer in self._peers:
-            try:
+        try:
+            for rank, peer in self._peers:  # noqa: B007 - the error names it
                 peer.send(b".")
-            except OSError as err:
-                raise _lost(rank) from err
-        for rank, peer in self._peers:
-            try:
-                told = peer.recv(1)
-            except OSError as err:
-                raise _lost(rank) from err
-            if not told:
-                raise _lost(rank)
+            for rank, peer in self._peers:  # noqa: B007 - the error names it
+                if not peer.recv(1):
+                    raise ConnectionResetError
+        except OSError as err:
+            raise NeighbourLostError(f"Rank {rank}, on the same machine, is gone.") from err
         total = aligned(vector.shape, vector.dtype)
         np.add(vectors[0], vectors[1], out=total)
         for other in vectors[2:]:
             total += other
         return total
-
-
-def _lost(rank: int) -> NeighbourLostError:
-    return NeighbourLostError(f"Rank {rank}, on the same machine, is gone.")

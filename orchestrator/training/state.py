@@ -7,12 +7,11 @@ first dimension of its own, the worker, and a worker that goes on gets back what
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UsageError
-from orchestrator.training.exchange import sum_over_workers
+from orchestrator.training.exchange import packed, sum_over_workers, unpacked
 
 if TYPE_CHECKING:
     import keras
@@ -120,11 +119,7 @@ def _summed(arrays: list[tf.Tensor], shapes: list[tuple[int, ...]]) -> list[tf.T
     sums: dict[int, tf.Tensor] = {}
     for dtype in dict.fromkeys(array.dtype for array in arrays):
         places = [place for place, array in enumerate(arrays) if array.dtype == dtype]
-        flat = tf.concat([tf.reshape(arrays[place], [-1]) for place in places], axis=0)
-        sizes = [math.prod(shapes[place]) for place in places]
-        parts = tf.split(sum_over_workers(tf.ensure_shape(flat, (sum(sizes),))), sizes)
-        sums |= {
-            place: tf.reshape(part, shapes[place])
-            for place, part in zip(places, parts, strict=True)
-        }
+        parts = [shapes[place] for place in places]
+        vector = packed([tf.ensure_shape(arrays[place], shapes[place]) for place in places])
+        sums |= zip(places, unpacked(sum_over_workers(vector), parts), strict=True)
     return [sums[place] for place in range(len(arrays))]
