@@ -102,8 +102,9 @@ class TrainingState:
             rows = []
             for variable in variables:
                 before, after = [rank, self._workers - 1 - rank], [[0, 0]] * len(variable.shape)
-                rows.append(tf.pad(variable.value[tf.newaxis], [before, *after]))
-            return _summed(rows, [(self._workers, *variable.shape) for variable in variables])
+                row = tf.pad(variable.value[tf.newaxis], [before, *after])
+                rows.append(tf.ensure_shape(row, (self._workers, *variable.shape)))
+            return _summed(rows)
 
         if not hasattr(self, "_gather"):
             self._gather = tf.function(lambda: self._strategy.run(own_rows), autograph=False)
@@ -112,14 +113,12 @@ class TrainingState:
         }
 
 
-def _summed(arrays: list[tf.Tensor], shapes: list[tuple[int, ...]]) -> list[tf.Tensor]:
+def _summed(arrays: list[tf.Tensor]) -> list[tf.Tensor]:
     """Trace the sums of arrays over the workers: one exchange for all of a type."""
-    import tensorflow as tf
-
     sums: dict[int, tf.Tensor] = {}
     for dtype in dict.fromkeys(array.dtype for array in arrays):
         places = [place for place, array in enumerate(arrays) if array.dtype == dtype]
-        parts = [shapes[place] for place in places]
-        vector = packed([tf.ensure_shape(arrays[place], shapes[place]) for place in places])
-        sums |= zip(places, unpacked(sum_over_workers(vector), parts), strict=True)
+        alike = [arrays[place] for place in places]
+        total = sum_over_workers(packed(alike))
+        sums |= zip(places, unpacked(total, [array.shape for array in alike]), strict=True)
     return [sums[place] for place in range(len(arrays))]
